@@ -1,0 +1,28 @@
+//! What registry and peers of P2P-CI share: the domain's values, the wire protocol, and how connections are made.
+//!
+//! # Modules, in reading order
+//!
+//! - Values that know nothing of any network: [`document`], [`digest`], [`identity`], [`address`], [`text`].
+//! - [`failure`]: why a request failed, as one table that both ends read.
+//! - [`message`]: what registry and peers say to each other, as plain values.
+//! - [`wire`]: those values from and to the generated code in [`pb`]; everything received is validated here.
+//! - [`transport`]: how streams of bytes are dialled and accepted, over TCP or in memory; [`front_door`]: the guarded
+//!   listener.
+//! - [`client`]: typed clients of both services.
+//! - [`limits`], [`shutdown`], [`logging`]: bounds with their reasons, and what every process needs.
+
+pub mod address;
+pub mod client;
+pub mod digest;
+pub mod document;
+pub mod failure;
+pub mod front_door;
+pub mod identity;
+pub mod limits;
+pub mod logging;
+pub mod message;
+pub mod pb;
+pub mod shutdown;
+pub mod text;
+pub mod transport;
+pub mod wire;

@@ -1,0 +1,100 @@
+//! The bounds that registry and peers share, each with its reason.
+
+use std::time::Duration;
+
+/// The version of the protocol that this code speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The registry's well-known port.
+pub const REGISTRY_PORT: u16 = 7734;
+
+/// The largest document: three times the largest RFC there is in any format (4,903,124 bytes, a PDF), so nothing real
+/// is refused, while a hostile holder cannot fill a disk with one.
+pub const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes of a document in one message. 98 % of all RFCs are not longer and travel as one message.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// The largest message of FileTransfer: a chunk, and room for the fields around it.
+pub const MAX_TRANSFER_MESSAGE_BYTES: usize = 320 * 1024;
+
+/// The largest request that FileTransfer reads: a number, a digest and an offset take less than 100 bytes.
+pub const MAX_TRANSFER_REQUEST_BYTES: usize = 4 * 1024;
+
+/// The largest message that the registry reads: a full announcement ([`MAX_ANNOUNCE_BYTES`]) and room around it.
+pub const MAX_REGISTRY_REQUEST_BYTES: usize = 64 * 1024;
+
+/// The largest message that the registry sends: a page of 256 entries with three holders each.
+pub const MAX_REGISTRY_MESSAGE_BYTES: usize = 256 * 1024;
+
+/// Documents in one announcement or withdrawal, and entries in one page: the registry's lock is held for one of them.
+pub const MAX_BATCH_DOCUMENTS: usize = 256;
+
+/// Encoded bytes in one announcement, below [`MAX_REGISTRY_REQUEST_BYTES`] with room for the fields around it.
+pub const MAX_ANNOUNCE_BYTES: usize = 48 * 1024;
+
+/// Documents of one session: the whole series in four formats and its metadata is about 40,000.
+pub const MAX_SESSION_DOCUMENTS: usize = 40_000;
+
+/// Numbers in one LookupMany: more than the series has.
+pub const MAX_LOOKUP_NUMBERS: usize = 10_000;
+
+/// Bytes in a peer's name: the longest label of a host name (RFC 1035) and one more.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// Bytes in a title: the longest real one has 222 characters.
+pub const MAX_TITLE_BYTES: usize = 512;
+
+/// Bytes in an error message, so that it fits a terminal and no reply can be made large by its input.
+pub const MAX_ERROR_MESSAGE_BYTES: usize = 300;
+
+/// Requests that one DownloadMany stream may have unanswered.
+pub const MAX_OUTSTANDING_DOWNLOADS: usize = 32;
+
+/// Holders that a lookup returns when the asker names no number.
+pub const DEFAULT_LOOKUP_HOLDERS: usize = 8;
+
+/// Holders that a listing returns for each document when the asker names no number.
+pub const DEFAULT_LIST_HOLDERS: usize = 3;
+
+/// The most holders that any answer returns for a document: more do not make a download faster.
+pub const MAX_HOLDERS: usize = 20;
+
+/// How often HTTP/2 pings a connection that is silent. With [`KEEPALIVE_TIMEOUT`], a vanished host is noticed in 15 s.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a ping may stay unanswered before the connection counts as dead.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may take to be made, on networks from a loopback to a conference Wi-Fi.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a unary request, or the start of a streaming one, may take.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a stream of answers may stay silent between two messages.
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an accepted connection may take to send the first bytes of HTTP/2.
+pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a session may take to send its `hello`.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a peer sends a heartbeat.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// HTTP/2 streams that one connection may have open: a mirroring peer uses two, a browser-like tool a few more.
+pub const MAX_STREAMS_PER_CONNECTION: u32 = 32;
+
+/// Streams that a connection may make us reset before it is closed; hyper's own default, which tonic lifts otherwise.
+pub const MAX_LOCAL_RESETS: usize = 1024;
+
+/// Streams reset by the other side and not yet accepted before the connection is closed (h2's default, CVE-2023-44487).
+pub const MAX_PENDING_RESETS: usize = 20;
+
+/// The largest header list: gRPC metadata of these services is a few hundred bytes.
+pub const MAX_HEADER_LIST_BYTES: u32 = 8 * 1024;
+
+/// The listen queue, which std fixes at 128: a restarted registry meets all its peers within seconds.
+pub const LISTEN_BACKLOG: u32 = 4096;

@@ -1,0 +1,384 @@
+//! What registry and peers say to each other, as plain values: the twins of the messages in `proto/`.
+//!
+//! A value of these types is valid by construction; [`wire`](crate::wire) checks what arrives before it makes one.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+
+use crate::{
+    digest::{DigestPrefix, Sha256},
+    document::{Document, DocumentId, DocumentKey, Format, RfcNumber, RfcRange, UnixSeconds},
+    failure::Failure,
+    identity::{PeerName, ResumeToken, SessionId},
+};
+
+/// Introduces a peer to the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// The version of the protocol that the peer speaks. Whether it is supported is the registry's decision.
+    pub protocol_version: u32,
+    /// The name that it chose.
+    pub name: PeerName,
+    /// The port of its FileTransfer service, or `None` for an observer that shares nothing.
+    pub port: Option<u16>,
+    /// An address to hand out instead of the observed one.
+    pub advertise: Option<SocketAddr>,
+    /// The secret of an earlier session that this one takes over.
+    pub resume_token: Option<ResumeToken>,
+}
+
+/// What a peer asks within its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerRequest {
+    /// Opens the session.
+    Hello(Hello),
+    /// Adds documents, all or none.
+    Announce(Vec<Document>),
+    /// Takes documents back.
+    Withdraw(Vec<DocumentKey>),
+    /// Shows that the peer is at work.
+    Heartbeat {
+        /// Uploads that it is serving now.
+        upload_count: u32,
+    },
+    /// Asks for the holders of one RFC.
+    Lookup(LookupQuery),
+    /// Asks for a page of the index.
+    List(ListPageQuery),
+    /// Ends the session in good order.
+    Leave,
+}
+
+/// What the registry answers within a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RegistryReply {
+    /// The peer is registered.
+    Welcome(Welcome),
+    /// The documents are in the index; the peer's total.
+    Announced(u32),
+    /// The documents are out of the index; the peer's total.
+    Withdrawn(u32),
+    /// The heartbeat arrived; the peer's total of documents.
+    HeartbeatAck(u32),
+    /// The documents of the RFC, at least one.
+    Found(Vec<DocumentEntry>),
+    /// A page of the index.
+    Page(ListPage),
+    /// The peer has left.
+    Left,
+    /// The request failed and changed nothing.
+    Failed(Failure),
+    /// Whether others can reach the peer. Answers no request.
+    Reachability(ReachabilityNotice),
+    /// The registry is going away. Answers no request.
+    ShuttingDown,
+}
+
+/// Confirms a registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    /// The session's public id.
+    pub session_id: SessionId,
+    /// The secret to take the session over with.
+    pub resume_token: ResumeToken,
+    /// The source of the stream as the registry sees it.
+    pub observed: SocketAddr,
+    /// The address that is handed out, or `None` for an observer.
+    pub address: Option<SocketAddr>,
+    /// How often to send a heartbeat.
+    pub heartbeat_interval: Duration,
+    /// The span over which to spread the first attempt to come back.
+    pub reconnect_spread: Duration,
+}
+
+/// Whether the registry could connect back to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reachability {
+    /// The peer shares nothing.
+    Observer,
+    /// Not tried yet; not handed out yet.
+    Pending,
+    /// Reached, and handed out.
+    Reachable,
+    /// Not reached, and not handed out.
+    Unreachable,
+}
+
+impl Reachability {
+    /// The word for it in tables and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observer => "observer",
+            Self::Pending => "pending",
+            Self::Reachable => "reachable",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// The registry's verdict on a peer's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReachabilityNotice {
+    /// The verdict.
+    pub reachability: Reachability,
+    /// The address that was tried.
+    pub address: Option<SocketAddr>,
+    /// What went wrong; empty when reachable.
+    pub detail: String,
+}
+
+/// Asks who has an RFC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupQuery {
+    /// The RFC's number.
+    pub number: RfcNumber,
+    /// Only this format, or every format.
+    pub format: Option<Format>,
+    /// Only digests that start so.
+    pub sha256_prefix: DigestPrefix,
+    /// At most so many holders for each document, within [`limits::MAX_HOLDERS`](crate::limits::MAX_HOLDERS).
+    pub max_holders: usize,
+}
+
+/// Asks who has each of many RFCs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupManyQuery {
+    /// The RFCs' numbers.
+    pub numbers: Vec<RfcNumber>,
+    /// Only this format, or every format.
+    pub format: Option<Format>,
+    /// At most so many holders for each document.
+    pub max_holders: usize,
+}
+
+/// Which part of the index is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexFilter {
+    /// Only these numbers.
+    pub range: RfcRange,
+    /// Only this format, or every format.
+    pub format: Option<Format>,
+}
+
+impl IndexFilter {
+    /// The whole index.
+    pub const ALL: Self = Self {
+        range: RfcRange::ALL,
+        format: None,
+    };
+}
+
+/// Asks for a page of the index within a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListPageQuery {
+    /// Which part of the index.
+    pub filter: IndexFilter,
+    /// At most so many entries, within [`limits::MAX_BATCH_DOCUMENTS`](crate::limits::MAX_BATCH_DOCUMENTS).
+    pub page_size: usize,
+    /// Continues after this document.
+    pub after: Option<DocumentId>,
+}
+
+/// Asks for the whole index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListQuery {
+    /// Which part of the index.
+    pub filter: IndexFilter,
+    /// Only what this peer holds.
+    pub peer: Option<PeerRef>,
+    /// At most so many holders for each document.
+    pub max_holders: usize,
+}
+
+/// Names a peer by what people see of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerRef {
+    /// By its session's id.
+    Id(SessionId),
+    /// By its name.
+    Name(PeerName),
+}
+
+/// A page of the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListPage {
+    /// The entries, in order.
+    pub entries: Vec<DocumentEntry>,
+    /// The last entry's id when more may follow.
+    pub next: Option<DocumentId>,
+}
+
+/// A document and peers that hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentEntry {
+    /// The document.
+    pub document: Document,
+    /// How many active peers hold it, reachable or not.
+    pub holder_count: u32,
+    /// A sample of the holders that the asker should be able to reach.
+    pub holders: Vec<Holder>,
+}
+
+/// A peer from which a document can be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its session.
+    pub id: SessionId,
+    /// Its name.
+    pub name: PeerName,
+    /// Where it serves FileTransfer.
+    pub address: SocketAddr,
+}
+
+/// An active peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its session.
+    pub id: SessionId,
+    /// Its name.
+    pub name: PeerName,
+    /// Where it serves FileTransfer, or `None` for an observer.
+    pub address: Option<SocketAddr>,
+    /// Documents by format, for each format of which it holds any.
+    pub document_counts: Vec<(Format, u32)>,
+    /// When it registered.
+    pub registered: UnixSeconds,
+    /// Whether others can reach it.
+    pub reachability: Reachability,
+    /// Uploads that it was serving when it last said so.
+    pub upload_count: u32,
+}
+
+impl PeerInfo {
+    /// Documents in all formats.
+    #[must_use]
+    pub fn document_count(&self) -> u64 {
+        self.document_counts.iter().map(|(_, count)| u64::from(*count)).sum()
+    }
+}
+
+/// Something that is so in the index, or that happened there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchEvent {
+    /// An active peer; part of a snapshot.
+    Peer(PeerInfo),
+    /// The snapshot is complete.
+    SnapshotEnd,
+    /// A peer has registered.
+    Joined(PeerInfo),
+    /// A peer has left or was lost.
+    Left(PeerLabel),
+    /// A peer announced documents.
+    Announced(Changed),
+    /// A peer withdrew documents.
+    Withdrawn(Changed),
+    /// It became known whether a peer can be reached.
+    Reachability(PeerLabel, Reachability),
+    /// Events were lost; a new snapshot follows.
+    Reset,
+}
+
+/// A session and the name it went by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerLabel {
+    /// The session.
+    pub id: SessionId,
+    /// The name.
+    pub name: PeerName,
+}
+
+/// Documents of one format that came or went with one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The peer.
+    pub peer: PeerLabel,
+    /// The documents' format.
+    pub format: Format,
+    /// The documents' numbers, as ascending ranges.
+    pub ranges: Vec<RfcRange>,
+}
+
+/// Folds ascending numbers into inclusive ranges.
+#[must_use]
+pub fn ranges_of(numbers: impl IntoIterator<Item = RfcNumber>) -> Vec<RfcRange> {
+    let mut ranges: Vec<RfcRange> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some(range) if range.last.get().checked_add(1) == Some(number.get()) || range.last == number => {
+                range.last = number
+            }
+            _ => ranges.push(RfcRange {
+                first: number,
+                last: number,
+            }),
+        }
+    }
+    ranges
+}
+
+/// Asks a holder for one document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadQuery {
+    /// Which RFC in which format.
+    pub key: DocumentKey,
+    /// The digest that the bytes must have, or `None` for whatever the holder has.
+    pub sha256: Option<Sha256>,
+    /// Leading bytes to leave out.
+    pub offset: u64,
+}
+
+/// Describes the document whose bytes follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentHeader {
+    /// The document's identity.
+    pub id: DocumentId,
+    /// Length of the whole document, whatever the offset.
+    pub size_bytes: u64,
+    /// When the file was last modified at the holder.
+    pub modified: Option<UnixSeconds>,
+}
+
+/// A piece of a document's stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DownloadPart {
+    /// The first piece.
+    Header(DocumentHeader),
+    /// The next bytes, never empty.
+    Chunk(Bytes),
+}
+
+/// A piece of the answer to one request of a stream of downloads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManyPart {
+    /// The request that this answers.
+    pub request_id: u64,
+    /// A piece of the document, or why it ends here.
+    pub part: Result<DownloadPart, Failure>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_fold_into_ranges() {
+        let numbers = |values: &[u32]| {
+            values
+                .iter()
+                .filter_map(|value| RfcNumber::new(*value))
+                .collect::<Vec<_>>()
+        };
+        let shown = |values: &[u32]| {
+            ranges_of(numbers(values))
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&[1, 2, 3, 7, 9, 10]), ["1-3", "7", "9-10"]);
+        assert_eq!(shown(&[5, 5, 6]), ["5-6"]);
+        assert_eq!(shown(&[u32::MAX]), ["4294967295"]);
+        assert!(shown(&[]).is_empty());
+    }
+}

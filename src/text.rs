@@ -1,0 +1,60 @@
+//! How strings of others are shown: nothing they hold can move a cursor, recolour a terminal or reverse a line.
+
+use std::fmt;
+
+/// Shows `text` with every character escaped that could act on a terminal or mislead its reader.
+///
+/// Escaped as `\u{…}` are the control characters C0, C1 and DEL, the line and paragraph separators, and Unicode's
+/// bidirectional controls (Unicode Standard Annex #9). Escaping is idempotent and keeps everything else as it is.
+#[must_use]
+pub fn escaped(text: &str) -> Escaped<'_> {
+    Escaped(text)
+}
+
+/// The [`fmt::Display`] of a string of somebody else.
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        self.0.chars().try_for_each(|c| {
+            if is_active(c) {
+                write!(f, "{}", c.escape_unicode())
+            } else {
+                f.write_char(c)
+            }
+        })
+    }
+}
+
+fn is_active(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_acts_is_escaped_and_the_rest_stays() {
+        assert_eq!(escaped("HTTP Semantics – é").to_string(), "HTTP Semantics – é");
+        assert_eq!(escaped("\u{1b}]0;x\u{7}").to_string(), "\\u{1b}]0;x\\u{7}");
+        assert_eq!(
+            escaped("a\u{202e}b\u{9b}31m\n").to_string(),
+            "a\\u{202e}b\\u{9b}31m\\u{a}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_active_comes_out_and_twice_is_once(text in any::<String>()) {
+            let once = escaped(&text).to_string();
+            prop_assert!(!once.chars().any(is_active));
+            prop_assert_eq!(escaped(&once).to_string(), once);
+        }
+    }
+}
