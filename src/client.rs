@@ -1,1 +1,264 @@
-//! Placeholder.
+//! Typed clients of both services: values in, values out, a deadline around every wait.
+
+pub mod file_transfer;
+pub mod registry;
+
+use std::{error::Error, fmt::Debug, marker::PhantomData, time::Duration};
+
+use tonic::{Code, Status, Streaming};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+
+use crate::{
+    failure::Failure,
+    limits,
+    text::escaped,
+    transport::{Dialer, Traffic, connect},
+    wire::ProtocolError,
+};
+
+/// Why a call did not get its answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No connection could be made, or it broke.
+    #[error("cannot reach {address}: {detail}")]
+    Unreachable {
+        /// Where to.
+        address: String,
+        /// What the system said.
+        detail: String,
+    },
+    /// The other side did not answer in time.
+    #[error("{what} took too long")]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+    },
+    /// The other side said no, and why.
+    #[error("{0}")]
+    Refused(Failure),
+    /// The other side answered with something that this protocol does not allow, or does not speak it.
+    #[error("{0}")]
+    Violation(String),
+}
+
+impl From<ProtocolError> for CallError {
+    fn from(error: ProtocolError) -> Self {
+        Self::Violation(format!("the answer breaks the protocol: {error}"))
+    }
+}
+
+impl From<Status> for CallError {
+    fn from(status: Status) -> Self {
+        if let Some(failure) = Failure::from_status(&status) {
+            return Self::Refused(failure);
+        }
+        let detail = match status.source() {
+            Some(source) => chain(source),
+            None => escaped(status.message()).to_string(),
+        };
+        match status.code() {
+            Code::Unavailable | Code::Cancelled => Self::Unreachable {
+                address: "the other side".to_owned(),
+                detail,
+            },
+            Code::DeadlineExceeded => Self::TimedOut {
+                what: "the answer".to_owned(),
+            },
+            Code::Unimplemented => Self::Violation("it does not speak p2pci.v1".to_owned()),
+            Code::Ok
+            | Code::Unknown
+            | Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Internal
+            | Code::DataLoss
+            | Code::Unauthenticated => from_transport(&status, &detail),
+        }
+    }
+}
+
+/// A status that the transport made up, or that a server of somebody else sent.
+fn from_transport(status: &Status, detail: &str) -> CallError {
+    let broken = status.source().is_some_and(is_broken_connection);
+    if broken {
+        return CallError::Unreachable {
+            address: "the other side".to_owned(),
+            detail: detail.to_owned(),
+        };
+    }
+    CallError::Violation(format!("it answered with {:?}: {detail}", status.code()))
+}
+
+/// Whether an error is one of I/O, as opposed to one of the protocol spoken over it.
+fn is_broken_connection(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<std::io::Error>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// An error with what caused it, for people: tonic's own message alone is just "transport error".
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut parts = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(error) = next {
+        let text = error.to_string();
+        if parts.last() != Some(&text) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    if parts.len() > 1 && parts.first().is_some_and(|first| first == "transport error") {
+        parts.remove(0);
+    }
+    escaped(&parts.join(": ")).to_string()
+}
+
+/// Waits for `call` within [`limits::REQUEST_TIMEOUT`].
+async fn within<T>(what: &str, call: impl Future<Output = Result<T, Status>>) -> Result<T, CallError> {
+    tokio::time::timeout(limits::REQUEST_TIMEOUT, call)
+        .await
+        .map_err(|_| CallError::TimedOut { what: what.to_owned() })?
+        .map_err(CallError::from)
+}
+
+/// A stream of answers, decoded one by one.
+#[derive(Debug)]
+pub struct Answers<P, D> {
+    stream: Streaming<P>,
+    idle_limit: Option<Duration>,
+    decoded: PhantomData<fn() -> D>,
+}
+
+impl<P, D> Answers<P, D>
+where
+    D: TryFrom<P>,
+    CallError: From<D::Error>,
+{
+    /// A stream that may stay silent for `idle_limit` between two answers, or for ever.
+    fn new(stream: Streaming<P>, idle_limit: Option<Duration>) -> Self {
+        Self {
+            stream,
+            idle_limit,
+            decoded: PhantomData,
+        }
+    }
+
+    /// The next answer, or `None` when the stream ended with status OK.
+    ///
+    /// # Errors
+    ///
+    /// Every [`CallError`]; after one the stream is of no more use.
+    pub async fn next(&mut self) -> Result<Option<D>, CallError> {
+        let message = match self.idle_limit {
+            Some(limit) => {
+                tokio::time::timeout(limit, self.stream.message())
+                    .await
+                    .map_err(|_| CallError::TimedOut {
+                        what: format!("the next message ({} s)", limit.as_secs()),
+                    })?
+            }
+            None => self.stream.message().await,
+        };
+        message?
+            .map(|message| D::try_from(message).map_err(CallError::from))
+            .transpose()
+    }
+}
+
+/// Asks the server at `address` whether `service` is being served; an empty name asks for the server as a whole.
+///
+/// # Errors
+///
+/// Every [`CallError`]; [`CallError::Violation`] when the server says that it is not serving.
+pub async fn check_health(dialer: &Dialer, address: std::net::SocketAddr, service: &str) -> Result<(), CallError> {
+    let mut client = HealthClient::new(connect(dialer, address, Traffic::Control).await?);
+    let request = HealthCheckRequest {
+        service: service.to_owned(),
+    };
+    let response = within("the health check", client.check(request))
+        .await
+        .map_err(|error| error.at(&address))?;
+    match response.into_inner().status() {
+        ServingStatus::Serving => Ok(()),
+        ServingStatus::Unknown | ServingStatus::NotServing | ServingStatus::ServiceUnknown => {
+            Err(CallError::Violation(format!("{address} is up but not serving")))
+        }
+    }
+}
+
+impl CallError {
+    /// The same error, with the address that it happened at where the transport left it out.
+    #[must_use]
+    pub fn at(self, address: &dyn std::fmt::Display) -> Self {
+        match self {
+            Self::Unreachable { address: _, detail } => Self::Unreachable {
+                address: address.to_string(),
+                detail,
+            },
+            Self::Violation(what) => Self::Violation(format!("{address}: {what}")),
+            Self::TimedOut { what } => Self::TimedOut {
+                what: format!("{what} from {address}"),
+            },
+            refused @ Self::Refused(_) => refused,
+        }
+    }
+
+    /// The failure that the other side told, if it told one.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Refused(failure) => Some(failure),
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Violation(_) => None,
+        }
+    }
+}
+
+/// Registry's full gRPC name, under which its health is known.
+pub const REGISTRY_SERVICE: &str = "p2pci.v1.Registry";
+
+/// FileTransfer's full gRPC name, under which its health is known.
+pub const FILE_TRANSFER_SERVICE: &str = "p2pci.v1.FileTransfer";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pb;
+
+    #[test]
+    fn service_names_are_those_of_the_generated_code() {
+        assert_eq!(pb::registry_server::SERVICE_NAME, REGISTRY_SERVICE);
+        assert_eq!(pb::file_transfer_server::SERVICE_NAME, FILE_TRANSFER_SERVICE);
+    }
+
+    #[test]
+    fn statuses_of_others_are_told_apart() {
+        assert!(matches!(
+            CallError::from(Status::unavailable("x")),
+            CallError::Unreachable { .. }
+        ));
+        assert!(matches!(
+            CallError::from(Status::unimplemented("")),
+            CallError::Violation(_)
+        ));
+        assert!(matches!(
+            CallError::from(Status::deadline_exceeded("")),
+            CallError::TimedOut { .. }
+        ));
+        let failure = Failure::new(crate::failure::Reason::RfcNotFound, "no");
+        assert_eq!(
+            CallError::from(Status::from(failure.clone())),
+            CallError::Refused(failure)
+        );
+    }
+}

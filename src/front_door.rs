@@ -1,1 +1,330 @@
-//! Placeholder.
+//! The guarded listener of registry and peers: bounds what strangers cost before gRPC sees them.
+//!
+//! hyper waits for the first bytes of a connection without end, tonic counts no connections, and a process without
+//! free file descriptors would spin; this is where each of that is bounded.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    time::Sleep,
+};
+use tokio_stream::StreamExt as _;
+use tonic::{Request, Status, service::interceptor::InterceptorLayer};
+
+use crate::{
+    address::{self, AllowedSources},
+    failure::{Failure, Reason},
+    limits,
+    transport::{Conn, Incoming, Source},
+};
+
+/// Pauses after an accept that failed for want of descriptors: short at first, never so long that a freed one idles.
+const ACCEPT_BACKOFF: [Duration; 5] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_millis(1000),
+];
+
+/// How long sent bytes may stay unacknowledged (Linux `TCP_USER_TIMEOUT`); without it a cut cable is noticed in 15 min.
+const USER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// TCP keepalive, for connections on which HTTP/2 has not started its own pings yet.
+const TCP_KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+
+/// Bytes in the HTTP/2 connection preface (RFC 9113 section 3.4).
+const PREFACE_BYTES: usize = 24;
+
+/// How many connections are let in.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// At most so many in all.
+    pub total: usize,
+    /// At most so many for each [`address::accountable`] source; 0 means no such limit.
+    pub per_source: usize,
+}
+
+/// Binds a listening socket with a long queue. Port 0 lets the system choose.
+///
+/// # Errors
+///
+/// Those of the system, above all [`io::ErrorKind::AddrInUse`].
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted registry must get its well-known port back while old connections still linger in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(limits::LISTEN_BACKLOG).unwrap_or(i32::MAX))?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts connections within `limits`; the rest are closed at once.
+#[must_use]
+pub fn guard(listener: TcpListener, limits: ConnectionLimits) -> Incoming {
+    let census = Arc::new(Census {
+        limits,
+        counts: Mutex::default(),
+    });
+    let accepted = futures_util::stream::unfold((listener, census), |(listener, census)| async move {
+        let conn = accept(&listener, &census).await;
+        Some((Ok(conn), (listener, census)))
+    });
+    Box::pin(accepted.fuse())
+}
+
+async fn accept(listener: &TcpListener, census: &Arc<Census>) -> Conn {
+    let mut failures = 0;
+    loop {
+        match listener.accept().await {
+            Ok((stream, source)) => {
+                let source = address::canonical(source);
+                let Some(place) = census.admit(source.ip()) else {
+                    tracing::warn!(%source, "too many connections; closed this one");
+                    continue;
+                };
+                if let Err(error) = tune(&stream) {
+                    tracing::debug!(%source, %error, "connection was gone before it was set up");
+                    continue;
+                }
+                return Conn::new(Guarded::new(stream, place), source);
+            }
+            Err(error) if is_per_connection(&error) => {
+                tracing::debug!(%error, "connection failed before it was accepted")
+            }
+            Err(error) => {
+                let pause = ACCEPT_BACKOFF
+                    .get(failures)
+                    .or(ACCEPT_BACKOFF.last())
+                    .copied()
+                    .unwrap_or_default();
+                tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections now");
+                failures += 1;
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// Errors of `accept(2)` that concern one connection only; all others concern the listener or the process.
+fn is_per_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(TCP_KEEPALIVE_TIME)
+            .with_interval(Duration::from_secs(10)),
+    )?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+/// Counts open connections by source.
+struct Census {
+    limits: ConnectionLimits,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    total: usize,
+    by_source: HashMap<IpAddr, usize>,
+}
+
+impl Census {
+    fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
+        let source = address::accountable(ip);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_source = counts.by_source.get(&source).copied().unwrap_or_default();
+        if counts.total >= self.limits.total || (self.limits.per_source > 0 && of_source >= self.limits.per_source) {
+            return None;
+        }
+        counts.total += 1;
+        counts.by_source.insert(source, of_source + 1);
+        Some(Place {
+            census: Arc::clone(self),
+            source,
+        })
+    }
+}
+
+/// One connection's place among those admitted; dropping it frees the place.
+struct Place {
+    census: Arc<Census>,
+    source: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.census.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.total = counts.total.saturating_sub(1);
+        if let Some(count) = counts.by_source.get_mut(&self.source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.by_source.remove(&self.source);
+            }
+        }
+    }
+}
+
+/// A connection that must send the HTTP/2 preface in time.
+struct Guarded {
+    stream: TcpStream,
+    /// Runs until the preface has arrived.
+    deadline: Option<Pin<Box<Sleep>>>,
+    received_bytes: usize,
+    _place: Place,
+}
+
+impl Guarded {
+    fn new(stream: TcpStream, place: Place) -> Self {
+        let deadline = Some(Box::pin(tokio::time::sleep(limits::PREFACE_TIMEOUT)));
+        Self {
+            stream,
+            deadline,
+            received_bytes: 0,
+            _place: place,
+        }
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Some(deadline) = &mut self.deadline {
+            if polled.is_pending() {
+                return deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.received_bytes += buf.filled().len() - before;
+            if self.received_bytes >= PREFACE_BYTES {
+                self.deadline = None;
+            }
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// Answers requests from sources that are not allowed with PERMISSION_DENIED, so that whoever asks learns why.
+pub type SourceGate = InterceptorLayer<Gatekeeper>;
+
+/// A layer for a server's router that lets only `allowed` sources in.
+#[must_use]
+pub fn source_gate(allowed: AllowedSources) -> SourceGate {
+    InterceptorLayer::new(Gatekeeper {
+        allowed: Arc::new(allowed),
+    })
+}
+
+/// Decides by a request's [`Source`] whether it is answered.
+#[derive(Debug, Clone)]
+pub struct Gatekeeper {
+    allowed: Arc<AllowedSources>,
+}
+
+impl tonic::service::Interceptor for Gatekeeper {
+    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
+        match request.extensions().get::<Source>() {
+            Some(Source(source)) if !self.allowed.contains(source.ip()) => {
+                let message = format!(
+                    "{} is outside the private networks that may come here; its operator can let it in with --allow-from {}",
+                    source.ip(),
+                    source.ip()
+                );
+                Err(Failure::new(Reason::SourceNotAllowed, message).into())
+            }
+            Some(_) => Ok(request),
+            None => Err(Failure::new(Reason::Internal, "the source of this connection is not known").into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_has_only_so_many_places_and_gets_them_back() {
+        let census = Arc::new(Census {
+            limits: ConnectionLimits {
+                total: 3,
+                per_source: 2,
+            },
+            counts: Mutex::default(),
+        });
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let first = census.admit(ip("192.0.2.1")).unwrap();
+        let _second = census.admit(ip("192.0.2.1")).unwrap();
+        assert!(census.admit(ip("192.0.2.1")).is_none(), "two per source");
+        let _third = census.admit(ip("192.0.2.2")).unwrap();
+        assert!(census.admit(ip("192.0.2.3")).is_none(), "three in all");
+        drop(first);
+        assert!(census.admit(ip("192.0.2.1")).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_closed_and_one_without_limit_is_not_counted() {
+        use tokio::io::AsyncReadExt as _;
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut incoming = guard(
+            listener,
+            ConnectionLimits {
+                total: 8,
+                per_source: 0,
+            },
+        );
+        let _client = TcpStream::connect(address).await.unwrap();
+        let mut conn = incoming.next().await.unwrap().unwrap();
+        tokio::time::pause();
+        let error = conn.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -1,1 +1,201 @@
-//! Placeholder.
+//! How streams of bytes are made and turned into gRPC: dialling and accepting are passed in as values.
+//!
+//! Servers take an [`Incoming`], clients a [`Dialer`]. The real ones speak TCP ([`tcp_dialer`],
+//! [`front_door`](crate::front_door)); tests pass in-memory streams, and a network simulator can pass its own.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_core::{Stream, future::BoxFuture};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tonic::transport::{Channel, Endpoint, server::Connected};
+
+use crate::{client::CallError, limits};
+
+/// A bidirectional stream of bytes.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
+/// Makes connections and finds addresses.
+pub trait Dial: Send + Sync + 'static {
+    /// Finds the addresses of a host name or literal.
+    fn resolve(&self, host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+
+    /// Connects to an address.
+    fn dial(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Io>>>;
+}
+
+/// A shared way to make connections.
+pub type Dialer = Arc<dyn Dial>;
+
+impl fmt::Debug for dyn Dial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dial")
+    }
+}
+
+/// Connects over TCP and resolves by the system's resolver.
+#[must_use]
+pub fn tcp_dialer() -> Dialer {
+    Arc::new(TcpDialer)
+}
+
+struct TcpDialer;
+
+impl Dial for TcpDialer {
+    fn resolve(&self, host: String, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move { Ok(tokio::net::lookup_host((host.as_str(), port)).await?.collect()) })
+    }
+
+    fn dial(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Io>>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Io>)
+        })
+    }
+}
+
+/// The source of an accepted connection, in canonical form; handlers find it in a request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source(pub SocketAddr);
+
+/// An accepted connection.
+pub struct Conn {
+    io: Box<dyn Io>,
+    source: Source,
+}
+
+impl Conn {
+    /// A connection that came from `source`.
+    #[must_use]
+    pub fn new(io: impl Io, source: SocketAddr) -> Self {
+        Self {
+            io: Box::new(io),
+            source: Source(crate::address::canonical(source)),
+        }
+    }
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conn")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connected for Conn {
+    type ConnectInfo = Source;
+
+    fn connect_info(&self) -> Source {
+        self.source
+    }
+}
+
+impl AsyncRead for Conn {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+/// The connections that a server accepts.
+pub type Incoming = Pin<Box<dyn Stream<Item = io::Result<Conn>> + Send>>;
+
+/// What a connection is for, which decides its receive windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// Requests and answers of a few kilobytes.
+    Control,
+    /// Documents. The windows are this many bytes for a stream and for the connection.
+    Bulk {
+        /// Receive window in bytes.
+        window_bytes: u32,
+    },
+}
+
+/// HTTP/2 frames that a downloader accepts: one holds a whole chunk. The default of 16 KiB costs a wake-up each.
+const BULK_FRAME_BYTES: u32 = 256 * 1024;
+
+/// Connects to `address` and speaks gRPC there.
+///
+/// # Errors
+///
+/// [`CallError::Unreachable`] or [`CallError::TimedOut`] when no connection can be made within
+/// [`limits::CONNECT_TIMEOUT`].
+pub async fn connect(dialer: &Dialer, address: SocketAddr, traffic: Traffic) -> Result<Channel, CallError> {
+    let unreachable = |detail: String| CallError::Unreachable {
+        address: address.to_string(),
+        detail,
+    };
+    let endpoint =
+        Endpoint::from_shared(format!("http://{address}")).map_err(|error| unreachable(error.to_string()))?;
+    let endpoint = endpoint
+        .connect_timeout(limits::CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(limits::KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(limits::KEEPALIVE_TIMEOUT)
+        .http2_max_header_list_size(limits::MAX_HEADER_LIST_BYTES);
+    let endpoint = match traffic {
+        Traffic::Control => endpoint,
+        Traffic::Bulk { window_bytes } => endpoint
+            .max_frame_size(BULK_FRAME_BYTES)
+            .initial_stream_window_size(window_bytes)
+            .initial_connection_window_size(window_bytes),
+    };
+    let io = tokio::time::timeout(limits::CONNECT_TIMEOUT, dialer.dial(address))
+        .await
+        .map_err(|_| CallError::TimedOut {
+            what: format!("connecting to {address}"),
+        })?
+        .map_err(|error| unreachable(error.to_string()))?;
+    // One connection, made here, so that its error is told as it is. A channel that lost it does not make another:
+    // whoever uses it decides whether, when and where to connect again.
+    let mut made = Some(io);
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let io = made
+            .take()
+            .map(TokioIo::new)
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
+        std::future::ready(io)
+    });
+    endpoint
+        .connect_with_connector(connector)
+        .await
+        .map_err(|error| unreachable(crate::client::chain(&error)))
+}

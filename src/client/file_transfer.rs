@@ -1,0 +1,103 @@
+//! The client of FileTransfer.
+
+use std::net::SocketAddr;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+
+use super::{Answers, CallError, within};
+use crate::{
+    limits,
+    message::{DownloadPart, DownloadQuery, ManyPart},
+    pb,
+    transport::{Dialer, Traffic, connect},
+    wire::file_transfer::encode_many_request,
+};
+
+/// A connection to one holder.
+#[derive(Debug, Clone)]
+pub struct FileTransferClient {
+    inner: pb::file_transfer_client::FileTransferClient<Channel>,
+    address: SocketAddr,
+}
+
+impl FileTransferClient {
+    /// Connects to the holder at `address`; `window_bytes` bounds what it may send ahead of what is read.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Unreachable`] or [`CallError::TimedOut`].
+    pub async fn connect(dialer: &Dialer, address: SocketAddr, window_bytes: u32) -> Result<Self, CallError> {
+        let channel = connect(dialer, address, Traffic::Bulk { window_bytes }).await?;
+        let inner = pb::file_transfer_client::FileTransferClient::new(channel)
+            .max_decoding_message_size(limits::MAX_TRANSFER_MESSAGE_BYTES)
+            .max_encoding_message_size(limits::MAX_TRANSFER_REQUEST_BYTES);
+        Ok(Self { inner, address })
+    }
+
+    /// Starts a download: a header, then chunks.
+    ///
+    /// # Errors
+    ///
+    /// Every [`CallError`].
+    pub async fn download(
+        &self,
+        query: &DownloadQuery,
+    ) -> Result<Answers<pb::DownloadResponse, DownloadPart>, CallError> {
+        let mut client = self.inner.clone();
+        let call = client.download(pb::DownloadRequest::from(query));
+        let response = within("the download", call)
+            .await
+            .map_err(|error| error.at(&self.address))?;
+        Ok(Answers::new(response.into_inner(), Some(limits::MESSAGE_TIMEOUT)))
+    }
+
+    /// Starts a stream of downloads. The sender takes at most [`limits::MAX_OUTSTANDING_DOWNLOADS`] requests ahead of
+    /// the network; how many are unanswered is the caller's to count. Dropping it ends the stream after the last answer.
+    ///
+    /// # Errors
+    ///
+    /// Every [`CallError`].
+    pub async fn download_many(&self) -> Result<(ManySender, Answers<pb::DownloadManyResponse, ManyPart>), CallError> {
+        let (sender, receiver) = mpsc::channel(limits::MAX_OUTSTANDING_DOWNLOADS);
+        let mut client = self.inner.clone();
+        let call = client.download_many(ReceiverStream::new(receiver));
+        let response = within("the downloads", call)
+            .await
+            .map_err(|error| error.at(&self.address))?;
+        Ok((
+            ManySender { requests: sender },
+            Answers::new(response.into_inner(), Some(limits::MESSAGE_TIMEOUT)),
+        ))
+    }
+}
+
+/// The asking half of a stream of downloads.
+#[derive(Debug)]
+pub struct ManySender {
+    requests: mpsc::Sender<pb::DownloadManyRequest>,
+}
+
+impl ManySender {
+    /// Asks for one more document.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Unreachable`] when the stream has ended; its answers tell why. [`CallError::TimedOut`] when the
+    /// holder takes nothing for [`limits::MESSAGE_TIMEOUT`].
+    pub async fn ask(&self, request_id: u64, query: &DownloadQuery) -> Result<(), CallError> {
+        tokio::time::timeout(
+            limits::MESSAGE_TIMEOUT,
+            self.requests.send(encode_many_request(request_id, query)),
+        )
+        .await
+        .map_err(|_| CallError::TimedOut {
+            what: "asking the holder".to_owned(),
+        })?
+        .map_err(|_| CallError::Unreachable {
+            address: "the holder".to_owned(),
+            detail: "the stream has ended".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! A gRPC server as both processes run it: limited, gated, and owned by whoever started it.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::{service::Routes, transport::Server};
+
+use crate::{address::AllowedSources, front_door::source_gate, limits, transport::Incoming};
+
+/// Receive windows of both servers: requests are small, and ten thousand sessions must not cost gigabytes.
+const SMALL_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+
+/// Room for two such streams, so that one stalled stream never blocks the session beside it.
+const SMALL_CONNECTION_WINDOW_BYTES: u32 = 128 * 1024;
+
+/// A gRPC server with every limit set that tonic leaves open by default.
+fn server_builder() -> Server {
+    Server::builder()
+        .max_concurrent_streams(limits::MAX_STREAMS_PER_CONNECTION)
+        .concurrency_limit_per_connection(limits::MAX_STREAMS_PER_CONNECTION as usize)
+        .load_shed(true)
+        .timeout(limits::REQUEST_TIMEOUT)
+        .http2_max_local_error_reset_streams(Some(limits::MAX_LOCAL_RESETS))
+        .http2_max_pending_accept_reset_streams(Some(limits::MAX_PENDING_RESETS))
+        .http2_max_header_list_size(limits::MAX_HEADER_LIST_BYTES)
+        .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+        .initial_stream_window_size(SMALL_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(SMALL_CONNECTION_WINDOW_BYTES)
+}
+
+/// A gRPC server at work, owned: dropping it ends it.
+#[derive(Debug)]
+pub struct Serving {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Serving {
+    /// Serves `routes` on `incoming`, to sources that are `allowed`.
+    #[must_use]
+    pub fn spawn(routes: Routes, allowed: AllowedSources, incoming: Incoming) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let router = server_builder().layer(source_gate(allowed)).add_routes(routes);
+        let task = tokio::spawn(router.serve_with_incoming_shutdown(incoming, stopped));
+        Self { stop, task }
+    }
+
+    /// Waits until the server ends by itself, which it does only when its listener fails.
+    ///
+    /// # Errors
+    ///
+    /// When it failed. A panic in it goes on here.
+    pub async fn ended(&mut self) -> Result<(), tonic::transport::Error> {
+        match (&mut self.task).await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Accepts no more, and waits at most `grace` for the open streams to end. Says whether they all did.
+    pub async fn drain(mut self, grace: Duration) -> bool {
+        self.stop.cancel();
+        let drained = tokio::time::timeout(grace, self.ended()).await.is_ok();
+        if !drained {
+            tracing::warn!(
+                grace_s = grace.as_secs(),
+                "some connections did not end in time; leaving them"
+            );
+        }
+        drained
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
