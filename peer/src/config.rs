@@ -1,0 +1,254 @@
+//! The command line, as typed and as checked.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use p2p_ci::{
+    digest::DigestPrefix,
+    document::{Format, RfcNumber, RfcRange},
+    identity::PeerName,
+    registry_url::RegistryUrl,
+};
+
+/// The exit codes, as `--help` shows them.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 usage, 3 not found (no active peer has it), \
+4 registry or every holder unreachable, 5 integrity failure, 6 partly done.";
+
+/// Every RFC, from the peers around you: shares a folder of RFCs, and downloads what it lacks from other peers.
+#[derive(Debug, Parser)]
+#[command(name = "peer", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// The registry to ask.
+    #[arg(long, global = true, env = "P2PCI_REGISTRY", default_value = "http://127.0.0.1:7734", value_name = "URL")]
+    pub registry: RegistryUrl,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What a peer can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shares DIR with the other peers, and stays until it is told to end.
+    Join(JoinArgs),
+    /// Downloads RFCs from peers that have them, and verifies every byte.
+    Get(GetArgs),
+    /// Downloads everything that the peers around hold and that the target folder lacks.
+    Mirror(MirrorArgs),
+    /// Shows who has an RFC.
+    Lookup(LookupArgs),
+    /// Lists the documents that active peers share.
+    List(ListArgs),
+    /// Lists the active peers.
+    Peers(JsonArgs),
+    /// Shows what happens in the index, as it happens.
+    Watch(JsonArgs),
+    /// Shares DIR and takes commands at a prompt.
+    Shell(ShellArgs),
+    /// Tells by its exit code whether the peer that runs here serves documents.
+    Healthcheck(StateArgs),
+}
+
+/// How a peer takes part.
+#[derive(Debug, Clone, Args)]
+pub struct SharingArgs {
+    /// The name that other people see; unique among active peers [default: the host's name and the port].
+    #[arg(long)]
+    pub name: Option<PeerName>,
+    /// Serves documents on this address; port 0 lets the system choose [default: the local address by which the
+    /// registry is reached, port 0].
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Tells others this address instead of the one that the registry sees; its operator must allow that.
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "advertise_port")]
+    pub advertise: Option<SocketAddr>,
+    /// Tells others this port instead of the one that is listened on, for a forwarded port.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
+    pub advertise_port: Option<u16>,
+    /// Lets downloaders from this network in, besides loopback and private networks. May be repeated.
+    #[arg(long, value_name = "CIDR", value_parser = parse_network)]
+    pub allow_from: Vec<ipnet::IpNet>,
+    /// Uploads at a time; further downloaders are told to try elsewhere.
+    #[arg(long, default_value_t = crate::limits::MAX_UPLOADS, value_parser = parse_uploads)]
+    pub max_uploads: usize,
+    /// Does not describe the services to tools such as grpcurl.
+    #[arg(long)]
+    pub no_reflection: bool,
+    /// Where the digests of the shared files are remembered.
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// Where a peer keeps what it may forget.
+#[derive(Debug, Clone, Args)]
+pub struct StateArgs {
+    /// Remembers digests and the peer's address here [default: $XDG_STATE_HOME/p2pci, or ~/.local/state/p2pci].
+    #[arg(long, env = "P2PCI_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// `peer join`.
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// The folder to share.
+    pub dir: PathBuf,
+    /// How to take part.
+    #[command(flatten)]
+    pub sharing: SharingArgs,
+    /// Also downloads into DIR what other peers hold and it lacks.
+    #[arg(long)]
+    pub mirror: bool,
+    /// Prints events as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How downloads are written.
+#[derive(Debug, Clone, Args)]
+pub struct TargetArgs {
+    /// The folder to write to.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub to: PathBuf,
+    /// Replaces existing files whose bytes differ.
+    #[arg(long)]
+    pub force: bool,
+    /// When written files are forced to the disk: never, once at the end, or each one.
+    #[arg(long, value_enum, default_value_t = DurabilityArg::End)]
+    pub durability: DurabilityArg,
+    /// Prints results as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// When written files are forced to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DurabilityArg {
+    /// Never: the system writes them when it likes.
+    None,
+    /// Once, after the last one.
+    End,
+    /// Each file before it gets its name.
+    File,
+}
+
+/// `peer get`.
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// The RFCs, as numbers or ranges: 9110, rfc9110, 1-10.
+    #[arg(required = true, value_name = "N")]
+    pub ranges: Vec<RfcRange>,
+    /// The format to get.
+    #[arg(long, default_value_t = Format::Txt)]
+    pub format: Format,
+    /// Only from this peer: its name, its id or its address.
+    #[arg(long, value_name = "PEER")]
+    pub from: Option<String>,
+    /// Only the document whose digest starts with these digits.
+    #[arg(long, value_name = "PREFIX")]
+    pub sha256: Option<DigestPrefix>,
+    /// How to write.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+/// `peer mirror`.
+#[derive(Debug, Args)]
+pub struct MirrorArgs {
+    /// Only these RFCs, as numbers or ranges [default: all].
+    #[arg(value_name = "RANGES")]
+    pub ranges: Vec<RfcRange>,
+    /// Only these formats. May be repeated [default: all].
+    #[arg(long)]
+    pub format: Vec<Format>,
+    /// Does not share what it downloads while it does.
+    #[arg(long)]
+    pub no_share: bool,
+    /// How to write.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// How to take part meanwhile.
+    #[command(flatten)]
+    pub sharing: SharingArgs,
+}
+
+/// `peer lookup`.
+#[derive(Debug, Args)]
+pub struct LookupArgs {
+    /// The RFCs' numbers.
+    #[arg(required = true, value_name = "N")]
+    pub numbers: Vec<RfcNumber>,
+    /// Only this format.
+    #[arg(long)]
+    pub format: Option<Format>,
+    /// Prints results as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `peer list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only these RFCs, as numbers or ranges [default: all].
+    #[arg(value_name = "RANGES")]
+    pub ranges: Vec<RfcRange>,
+    /// Only this format.
+    #[arg(long)]
+    pub format: Option<Format>,
+    /// Only what this peer holds: its name or its id.
+    #[arg(long, value_name = "PEER")]
+    pub peer: Option<String>,
+    /// Prints results as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command that only prints.
+#[derive(Debug, Args)]
+pub struct JsonArgs {
+    /// Prints results as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `peer shell`.
+#[derive(Debug, Args)]
+pub struct ShellArgs {
+    /// The folder to share and to download into.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// How to take part.
+    #[command(flatten)]
+    pub sharing: SharingArgs,
+}
+
+/// A network, or a single address as people write it.
+fn parse_network(text: &str) -> Result<ipnet::IpNet, String> {
+    text.parse::<ipnet::IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(ipnet::IpNet::from))
+        .map_err(|_| "not a network; write 203.0.113.0/24, 2001:db8::/32 or a single address".to_owned())
+}
+
+fn parse_uploads(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|uploads| (1..=1024).contains(uploads)).ok_or_else(|| "not within 1 to 1024".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn networks_may_be_single_addresses() {
+        assert_eq!(parse_network("203.0.113.7").unwrap().to_string(), "203.0.113.7/32");
+        assert!(parse_network("10.0.0.0/33").is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! What can go wrong in a peer, and the exit code that it ends with.
+
+use std::process::ExitCode;
+
+use p2p_ci::{client::CallError, failure::Reason, text::escaped};
+
+use crate::library::{LibraryError, StoreError};
+
+/// How a command ended. The numbers are promised to scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything that was asked for is done.
+    Done = 0,
+    /// Something else than the following failed.
+    Failed = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// No active peer has what was asked for.
+    NotFound = 3,
+    /// The registry, or every holder, cannot be reached.
+    Unreachable = 4,
+    /// Bytes did not have the digest that they should have.
+    Integrity = 5,
+    /// Some of what was asked for is done.
+    Partly = 6,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// The command line makes no sense, in a way that only shows when it is carried out.
+    #[error("{0}")]
+    Usage(String),
+    /// The registry could not be asked.
+    #[error("{}", registry_sentence(url, source))]
+    Registry {
+        /// The registry as the user named it.
+        url: String,
+        /// What went wrong.
+        source: CallError,
+    },
+    /// No active peer has it.
+    #[error("{0}")]
+    NotFound(String),
+    /// Nobody who has it could be reached.
+    #[error("{0}")]
+    HoldersUnreachable(String),
+    /// Bytes did not have the digest that they should have, from any holder.
+    #[error("{0}")]
+    Integrity(String),
+    /// The shared folder cannot be used.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// The target folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system refused something.
+    #[error("{what}: {source}")]
+    System {
+        /// What was attempted.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl PeerError {
+    /// The exit code for this error.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::NotFound(_) => Exit::NotFound,
+            Self::HoldersUnreachable(_) => Exit::Unreachable,
+            Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => Exit::Integrity,
+            Self::Registry { source, .. } => exit_of_call(source),
+            Self::Library(_) | Self::Store(_) | Self::System { .. } => Exit::Failed,
+        }
+    }
+
+    /// Something that the system refused.
+    pub fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::System { what, source }
+    }
+
+    /// A constant for programs, as `--json` shows it.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "USAGE",
+            Self::Registry { source, .. } => source.failure().map_or("REGISTRY_UNREACHABLE", |failure| failure.reason.as_str()),
+            Self::NotFound(_) => Reason::RfcNotFound.as_str(),
+            Self::HoldersUnreachable(_) => "HOLDERS_UNREACHABLE",
+            Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => "INTEGRITY",
+            Self::Library(_) => "LIBRARY",
+            Self::Store(_) => "TARGET",
+            Self::System { .. } => "SYSTEM",
+        }
+    }
+}
+
+fn exit_of_call(error: &CallError) -> Exit {
+    match error {
+        CallError::Unreachable { .. } | CallError::TimedOut { .. } => Exit::Unreachable,
+        CallError::Violation(_) => Exit::Failed,
+        CallError::Refused(failure) => match failure.reason {
+            Reason::RfcNotFound | Reason::PeerNotFound | Reason::DocumentNotFound => Exit::NotFound,
+            Reason::ShuttingDown => Exit::Unreachable,
+            Reason::DocumentChanged => Exit::Integrity,
+            Reason::InvalidRequest
+            | Reason::HelloExpected
+            | Reason::HelloRepeated
+            | Reason::HelloTimeout
+            | Reason::UnsupportedVersion
+            | Reason::NameTaken
+            | Reason::AddressTaken
+            | Reason::AddressNotAllowed
+            | Reason::SourceNotAllowed
+            | Reason::Superseded
+            | Reason::OffsetOutOfRange
+            | Reason::MessageTooLarge
+            | Reason::LimitExceeded
+            | Reason::Overloaded
+            | Reason::TooSlow
+            | Reason::Internal => Exit::Failed,
+        },
+    }
+}
+
+/// Says what went wrong at the registry, and what the user can do.
+fn registry_sentence(url: &str, error: &CallError) -> String {
+    match error {
+        CallError::Unreachable { detail, .. } => {
+            format!("cannot reach the registry at {url}: {}; is it running? --registry names another", escaped(detail))
+        }
+        CallError::TimedOut { what } => format!("the registry at {url} does not answer: {} took too long", escaped(what)),
+        CallError::Refused(failure) => escaped(&failure.message).to_string(),
+        CallError::Violation(what) => format!("{url} is no P2P-CI registry: {}", escaped(what)),
+    }
+}

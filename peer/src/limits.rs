@@ -1,0 +1,66 @@
+//! The bounds of a peer, each with its reason.
+
+use std::time::Duration;
+
+/// Uploads at a time when the user names no number: each holds a chunk or two in memory and a stream of HTTP/2.
+pub const MAX_UPLOADS: usize = 32;
+
+/// Connections from one address at a time; a busy downloader opens one or two.
+pub const MAX_CONNECTIONS_PER_SOURCE: usize = 256;
+
+/// Connections in all: twice the peers of a large lecture hall, far below the usual limit of 1024 descriptors that
+/// files and inotify share with it.
+pub const MAX_CONNECTIONS: usize = 512;
+
+/// How long uploads may go on after the peer was told to end.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(30);
+
+/// Chunks that wait between the disk and the network, for each upload: one being sent and one being read.
+pub const UPLOAD_QUEUE_CHUNKS: usize = 2;
+
+/// How long a downloader may take to accept a chunk before its upload slot is given to somebody else.
+pub const UPLOAD_STALL: Duration = Duration::from_secs(10);
+
+/// The pause after the first failed attempt to reach the registry.
+pub const BACKOFF_BASE: Duration = Duration::from_millis(500);
+
+/// The longest pause between two attempts to reach the registry.
+pub const BACKOFF_CAP: Duration = Duration::from_secs(30);
+
+/// How long a registration must last to count as stable, so that the pauses start afresh after it.
+pub const STABLE_AFTER: Duration = Duration::from_secs(30);
+
+/// How long the registry may take to answer a request of a session.
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a first registration is tried again while its name or address still belongs to somebody: a session whose
+/// host vanished is gone from the registry after 15 s.
+pub const TAKEN_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a peer waits that was superseded by another one with its own secret, so that two copies do not fight.
+pub const SUPERSEDED_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often a peer looks whether the local address by which it reaches the registry has changed.
+pub const ADDRESS_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Receive windows of all connections to holders together.
+pub const WINDOW_BUDGET_BYTES: usize = 64 * 1024 * 1024;
+
+/// The largest receive window of one connection: enough for 16 chunks under way.
+pub const MAX_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Holders from which a mirror downloads at a time.
+pub const MIRROR_HOLDERS: usize = 8;
+
+/// Requests that a mirror keeps unanswered at each holder, below the protocol's 32 so that a slow holder is left with
+/// little that others could have fetched.
+pub const MIRROR_OUTSTANDING: usize = 16;
+
+/// RFCs that one command line may ask for by `get`; more is what `mirror` is for.
+pub const MAX_GET_NUMBERS: usize = 1000;
+
+/// A download's deadline is this and the time that its bytes take at [`SLOWEST_BYTES_PER_SECOND`].
+pub const DOWNLOAD_BASE: Duration = Duration::from_secs(30);
+
+/// The slowest holder that is worth waiting for, in bytes per second.
+pub const SLOWEST_BYTES_PER_SECOND: u64 = 4 * 1024;
