@@ -1,0 +1,175 @@
+//! `peer list`: the documents that active peers share.
+
+use p2p_ci::{
+    document::RfcRange,
+    identity::{PeerName, SessionId},
+    limits,
+    message::{DocumentEntry, IndexFilter, ListQuery, PeerRef},
+    text::escaped,
+};
+
+use super::Context;
+use crate::{
+    config::ListArgs,
+    error::{Exit, PeerError},
+    output::{
+        Output,
+        json::DocumentObject,
+        table::{Column, Fit, Table},
+    },
+};
+
+const COLUMNS: [Column; 6] = [
+    Column::number("RFC", Fit::Whole),
+    Column::text("FORMAT", Fit::Rank(1)),
+    Column::number("BYTES", Fit::Rank(2)),
+    Column::text("SHA-256", Fit::Rank(3)),
+    Column::text(
+        "HOLDERS",
+        Fit::Cut {
+            comfortable: 12,
+            least: 4,
+        },
+    ),
+    Column::text(
+        "TITLE",
+        Fit::Cut {
+            comfortable: 20,
+            least: 4,
+        },
+    ),
+];
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When the registry cannot be asked, when it knows no such peer, or when stdout cannot be written to.
+pub async fn run(context: &Context, args: &ListArgs) -> Result<Exit, PeerError> {
+    let mut output = Output::standard(args.json);
+    show(context, args, &mut output).await
+}
+
+/// Shows the index, or a part of it, in order of number.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn show(context: &Context, args: &ListArgs, output: &mut Output) -> Result<Exit, PeerError> {
+    let peer = args.peer.as_deref().map(peer_ref).transpose()?;
+    let client = context.connect().await?;
+    let mut table = Table::new(COLUMNS, output.screen());
+    let mut shown: u64 = 0;
+    for range in merged(&args.ranges) {
+        let filter = IndexFilter {
+            range,
+            format: args.format,
+        };
+        let query = ListQuery {
+            filter,
+            peer: peer.clone(),
+            max_holders: limits::DEFAULT_LIST_HOLDERS,
+        };
+        let mut entries = client
+            .list_documents(query)
+            .await
+            .map_err(|error| context.registry_error(error))?;
+        while let Some(entry) = entries.next().await.map_err(|error| context.registry_error(error))? {
+            shown += 1;
+            if output.is_json() {
+                output.object(&DocumentObject::from(&entry))?;
+            } else if let Some(block) = table.push(cells(&entry)) {
+                output.lines(block)?;
+            }
+        }
+    }
+    if let Some(block) = table.block() {
+        output.lines(block)?;
+    }
+    if shown == 0 && !output.is_json() {
+        output.message("no active peer shares such a document");
+    }
+    Ok(Exit::Done)
+}
+
+/// A peer by its id or its name.
+fn peer_ref(text: &str) -> Result<PeerRef, PeerError> {
+    if let Ok(id) = text.parse::<SessionId>() {
+        return Ok(PeerRef::Id(id));
+    }
+    text.parse::<PeerName>().map(PeerRef::Name).map_err(|error| {
+        PeerError::Usage(format!(
+            "--peer takes the name or the id of a peer: {}",
+            escaped(&error.to_string())
+        ))
+    })
+}
+
+/// The same numbers in ascending ranges that neither overlap nor touch, so that nothing is listed twice. No ranges mean
+/// all numbers.
+fn merged(ranges: &[RfcRange]) -> Vec<RfcRange> {
+    let mut sorted = ranges.to_vec();
+    sorted.sort_by_key(|range| range.first);
+    let mut merged: Vec<RfcRange> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if range.first.get() <= last.last.get().saturating_add(1) => {
+                last.last = last.last.max(range.last)
+            }
+            _ => merged.push(range),
+        }
+    }
+    if merged.is_empty() {
+        merged.push(RfcRange::ALL);
+    }
+    merged
+}
+
+fn cells(entry: &DocumentEntry) -> [String; 6] {
+    let document = &entry.document;
+    [
+        document.id.key.number.to_string(),
+        document.id.key.format.to_string(),
+        document.size_bytes.to_string(),
+        document.id.sha256.fmt_short(),
+        holders(entry),
+        document.title.as_str().to_owned(),
+    ]
+}
+
+/// The names of the holders, as far as the registry named them, and how many more there are: `alice,bob+7`.
+fn holders(entry: &DocumentEntry) -> String {
+    let names: Vec<&str> = entry.holders.iter().map(|holder| holder.name.as_str()).collect();
+    let named = u32::try_from(names.len()).unwrap_or(u32::MAX);
+    match entry.holder_count.saturating_sub(named) {
+        0 => names.join(","),
+        further => format!("{}+{further}", names.join(",")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(ranges: &str, expected: &str) {
+        let parsed: Vec<RfcRange> = ranges.split_whitespace().map(|range| range.parse().unwrap()).collect();
+        let shown: Vec<String> = merged(&parsed).iter().map(ToString::to_string).collect();
+        assert_eq!(shown.join(" "), expected);
+    }
+
+    #[test]
+    fn ranges_are_asked_for_once_and_in_order() {
+        check("", "1-4294967295");
+        check("9110 1-999 998-1000 1001", "1-1001 9110");
+        check("5- 7 4294967295", "5-4294967295");
+        check("1-9 3-4", "1-9");
+    }
+
+    #[test]
+    fn peers_are_named_or_known_by_id() {
+        assert!(matches!(peer_ref("alice"), Ok(PeerRef::Name(_))));
+        assert!(matches!(peer_ref(&"0a".repeat(16)), Ok(PeerRef::Id(_))));
+        assert_eq!(peer_ref("no such\u{1b}").unwrap_err().exit(), Exit::Usage);
+    }
+}

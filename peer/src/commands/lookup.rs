@@ -1,0 +1,132 @@
+//! `peer lookup`: who has an RFC.
+
+use std::{collections::HashSet, fmt::Write as _};
+
+use p2p_ci::{
+    client::CallError,
+    document::{DocumentKey, Format, RfcNumber},
+    limits,
+    message::{DocumentEntry, LookupManyQuery},
+    text::escaped,
+};
+
+use super::Context;
+use crate::{
+    config::LookupArgs,
+    error::{Exit, PeerError},
+    output::{Output, json::DocumentObject, screen::Screen},
+};
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When the registry cannot be asked, or stdout cannot be written to. That nobody has an RFC is no error but an
+/// [`Exit`].
+pub async fn run(context: &Context, args: &LookupArgs) -> Result<Exit, PeerError> {
+    let mut output = Output::standard(args.json);
+    show(context, args, &mut output).await
+}
+
+/// Shows the documents of each number once, in the order in which they were asked for.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn show(context: &Context, args: &LookupArgs, output: &mut Output) -> Result<Exit, PeerError> {
+    let client = context.connect().await?;
+    let mut seen = HashSet::new();
+    let numbers: Vec<RfcNumber> = args
+        .numbers
+        .iter()
+        .copied()
+        .filter(|number| seen.insert(*number))
+        .collect();
+    let mut found = 0;
+    for batch in numbers.chunks(limits::MAX_LOOKUP_NUMBERS) {
+        let query = LookupManyQuery {
+            numbers: batch.to_vec(),
+            format: args.format,
+            max_holders: limits::MAX_HOLDERS,
+        };
+        let mut answers = client
+            .lookup_many(query)
+            .await
+            .map_err(|error| context.registry_error(error))?;
+        for number in batch {
+            let answer = answers.next().await.map_err(|error| context.registry_error(error))?;
+            let answer = answer.filter(|answer| answer.number == number.get());
+            let Some(answer) = answer else {
+                let what = format!("it left out RFC {number}, which it was asked for");
+                return Err(context.registry_error(CallError::Violation(what)));
+            };
+            if answer.documents.is_empty() {
+                output.message(nobody_has(*number, args.format));
+                continue;
+            }
+            show_documents(&answer.documents, found > 0, output)?;
+            found += 1;
+        }
+    }
+    Ok(match found {
+        0 => Exit::NotFound,
+        _ if found == numbers.len() => Exit::Done,
+        _ => Exit::Partly,
+    })
+}
+
+/// The sentence for an RFC that no active peer has.
+#[must_use]
+pub fn nobody_has(number: RfcNumber, format: Option<Format>) -> String {
+    match format {
+        Some(format) => format!("no active peer has {}", DocumentKey { number, format }),
+        None => format!("no active peer has RFC {number}"),
+    }
+}
+
+fn show_documents(documents: &[DocumentEntry], mut apart: bool, output: &mut Output) -> Result<(), PeerError> {
+    for entry in documents {
+        if output.is_json() {
+            output.object(&DocumentObject::from(entry))?;
+            continue;
+        }
+        let gap = if std::mem::replace(&mut apart, true) { "\n" } else { "" };
+        output.lines(format_args!("{gap}{}", described(entry, output.screen())))?;
+    }
+    Ok(())
+}
+
+/// A document as a person reads it, on several lines. The digest stands whole on a line of less than 80 columns.
+fn described(entry: &DocumentEntry, screen: Screen) -> String {
+    let document = &entry.document;
+    let mut heading = format!("RFC {}", document.id.key.number);
+    if !document.title.as_str().is_empty() {
+        // Writing into a string cannot fail.
+        let _ = write!(heading, ": {}", escaped(document.title.as_str()));
+    }
+    let mut lines = vec![
+        screen.fit(&heading),
+        format!("  format   {}, {} bytes", document.id.key.format, document.size_bytes),
+        format!("  SHA-256  {}", document.id.sha256),
+    ];
+    let name_width = entry
+        .holders
+        .iter()
+        .map(|holder| holder.name.as_str().len())
+        .max()
+        .unwrap_or(0);
+    let mut holders = entry
+        .holders
+        .iter()
+        .map(|holder| format!("{:name_width$}  {}", holder.name, holder.address));
+    let further = u64::from(entry.holder_count).saturating_sub(u64::try_from(entry.holders.len()).unwrap_or(u64::MAX));
+    match holders.next() {
+        Some(first) => lines.push(format!("  holders  {first}")),
+        None => lines.push(format!("  holders  {further}, none of which others can reach")),
+    }
+    lines.extend(holders.map(|holder| format!("           {holder}")));
+    if further > 0 && !entry.holders.is_empty() {
+        lines.push(format!("           and {further} more"));
+    }
+    lines.join("\n")
+}

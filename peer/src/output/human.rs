@@ -1,0 +1,152 @@
+//! Quantities as people read them: rates, spans and points of time.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use p2p_ci::document::UnixSeconds;
+
+const SECONDS_PER_MINUTE: u64 = 60;
+const SECONDS_PER_HOUR: u64 = 60 * SECONDS_PER_MINUTE;
+const SECONDS_PER_DAY: u64 = 24 * SECONDS_PER_HOUR;
+
+/// How fast `bytes` came in `span`: `12.3 MB/s`, in powers of 1000 as networks count.
+#[must_use]
+pub fn rate(bytes: u64, span: Duration) -> String {
+    const UNITS: [&str; 3] = ["kB/s", "MB/s", "GB/s"];
+    // Less than a millisecond cannot be told from none, and says nothing about a network.
+    let per_second = exact(bytes) / span.as_secs_f64().max(0.001);
+    let mut shown = (per_second, "B/s");
+    for unit in UNITS {
+        if shown.0 < 999.95 {
+            break;
+        }
+        shown = (shown.0 / 1000.0, unit);
+    }
+    format!("{:.1} {}", shown.0, shown.1)
+}
+
+/// As many as an `f64` can hold exactly; far more than any document has.
+fn exact(bytes: u64) -> f64 {
+    let [high, low] = [bytes >> 32, bytes & 0xffff_ffff].map(|half| u32::try_from(half).map_or(0.0, f64::from));
+    high * 4_294_967_296.0 + low
+}
+
+/// `1 document`, `2 documents`.
+#[must_use]
+pub fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+/// A span: `0.04 s`, `3.2 s`, `3 min`, `2 h`, `5 d`. The larger, the coarser.
+#[must_use]
+pub fn span(span: Duration) -> String {
+    match span.as_secs() {
+        0 => format!("{:.2} s", span.as_secs_f64()),
+        1..10 => format!("{:.1} s", span.as_secs_f64()),
+        seconds @ 10..SECONDS_PER_MINUTE => format!("{seconds} s"),
+        seconds @ SECONDS_PER_MINUTE..SECONDS_PER_HOUR => format!("{} min", seconds / SECONDS_PER_MINUTE),
+        seconds @ SECONDS_PER_HOUR..SECONDS_PER_DAY => format!("{} h", seconds / SECONDS_PER_HOUR),
+        seconds => format!("{} d", seconds / SECONDS_PER_DAY),
+    }
+}
+
+/// How long ago `time` was by this machine's clock, in whole units: `12 s`, `3 min`. Times to come are `0 s` ago.
+#[must_use]
+pub fn ago(time: UnixSeconds) -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs());
+    let then = u64::try_from(time.0).unwrap_or(0);
+    match now.saturating_sub(then) {
+        seconds @ 0..10 => format!("{seconds} s"),
+        seconds => span(Duration::from_secs(seconds)),
+    }
+}
+
+/// A point of time in UTC as RFC 3339 has it: `2026-07-01T12:00:03Z`. Years beyond its range are shown as its bounds.
+#[must_use]
+pub fn utc(time: UnixSeconds) -> String {
+    /// 0001-01-01T00:00:00Z.
+    const FIRST: i64 = -62_135_596_800;
+    /// 9999-12-31T23:59:59Z.
+    const LAST: i64 = 253_402_300_799;
+    let seconds = time.0.clamp(FIRST, LAST);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+/// Year, month and day of the proleptic Gregorian calendar, `days` after 1970-01-01.
+///
+/// Years are counted from 1 March, so that a leap day is the last day of its year and the months before it have lengths
+/// that repeat every five.
+fn civil(days: i64) -> (i64, i64, i64) {
+    /// Days in 400 years, after which the calendar repeats.
+    const ERA: i64 = 146_097;
+    /// Days from 0000-03-01 to 1970-01-01.
+    const EPOCH: i64 = 719_468;
+    let (era, day_of_era) = ((days + EPOCH).div_euclid(ERA), (days + EPOCH).rem_euclid(ERA));
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_spans_are_short() {
+        let second = Duration::from_secs(1);
+        assert_eq!(rate(12_300_000, second), "12.3 MB/s");
+        assert_eq!(rate(999, second), "999.0 B/s");
+        assert_eq!(rate(999_960, second), "1.0 MB/s");
+        assert_eq!(rate(u64::MAX, Duration::ZERO), "18446744073709.6 GB/s");
+        assert_eq!(span(Duration::from_millis(42)), "0.04 s");
+        assert_eq!(span(Duration::from_millis(3210)), "3.2 s");
+        assert_eq!(span(Duration::from_secs(59)), "59 s");
+        assert_eq!(span(Duration::from_secs(3599)), "59 min");
+        assert_eq!(span(Duration::from_secs(86_400)), "1 d");
+        assert_eq!(
+            (count(1, "peer").as_str(), count(0, "peer").as_str()),
+            ("1 peer", "0 peers")
+        );
+    }
+
+    #[test]
+    fn times_are_those_of_date() {
+        // By `date -u -d @N +%FT%TZ`.
+        let table = [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_782_907_203, "2026-07-01T12:00:03Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (i64::MIN, "0001-01-01T00:00:00Z"),
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+        ];
+        for (seconds, expected) in table {
+            assert_eq!(utc(UnixSeconds(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn clocks_may_differ() {
+        assert_eq!(ago(UnixSeconds(i64::MAX)), "0 s");
+        assert!(ago(UnixSeconds(i64::MIN)).ends_with(" d"));
+    }
+}

@@ -1,0 +1,372 @@
+//! The objects themselves.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+
+use p2p_ci::{
+    document::{Document, DocumentKey},
+    identity::SessionId,
+    message::{Changed, DocumentEntry, Holder, PeerInfo, PeerLabel, Reachability, WatchEvent},
+};
+use serde::Serialize;
+
+use crate::{error::PeerError, output::human};
+
+/// A document with peers that hold it: what `lookup` and `list` print.
+#[derive(Debug, Serialize)]
+pub struct DocumentObject<'a> {
+    number: u32,
+    format: &'static str,
+    sha256: String,
+    size_bytes: u64,
+    title: &'a str,
+    holder_count: u32,
+    holders: Vec<HolderObject<'a>>,
+}
+
+impl<'a> From<&'a DocumentEntry> for DocumentObject<'a> {
+    fn from(entry: &'a DocumentEntry) -> Self {
+        let Document {
+            id,
+            size_bytes,
+            title,
+            modified: _,
+        } = &entry.document;
+        Self {
+            number: id.key.number.get(),
+            format: id.key.format.extension(),
+            sha256: id.sha256.to_string(),
+            size_bytes: *size_bytes,
+            title: title.as_str(),
+            holder_count: entry.holder_count,
+            holders: entry.holders.iter().map(HolderObject::from).collect(),
+        }
+    }
+}
+
+/// A peer from which a document can be had.
+#[derive(Debug, Serialize)]
+pub struct HolderObject<'a> {
+    peer_id: String,
+    name: &'a str,
+    address: SocketAddr,
+}
+
+impl<'a> From<&'a Holder> for HolderObject<'a> {
+    fn from(holder: &'a Holder) -> Self {
+        Self {
+            peer_id: holder.id.to_string(),
+            name: holder.name.as_str(),
+            address: holder.address,
+        }
+    }
+}
+
+/// An active peer: what `peers` prints.
+#[derive(Debug, Serialize)]
+pub struct PeerObject<'a> {
+    peer_id: String,
+    name: &'a str,
+    /// `null` for an observer, which serves nothing.
+    address: Option<SocketAddr>,
+    reachability: &'static str,
+    /// Documents by format, without those formats of which the peer has none.
+    documents: BTreeMap<&'static str, u32>,
+    /// When it registered, as RFC 3339 has it.
+    registered: String,
+    uploads: u32,
+}
+
+impl<'a> From<&'a PeerInfo> for PeerObject<'a> {
+    fn from(peer: &'a PeerInfo) -> Self {
+        Self {
+            peer_id: peer.id.to_string(),
+            name: peer.name.as_str(),
+            address: peer.address,
+            reachability: peer.reachability.as_str(),
+            documents: peer
+                .document_counts
+                .iter()
+                .map(|(format, count)| (format.extension(), *count))
+                .collect(),
+            registered: human::utc(peer.registered),
+            uploads: peer.upload_count,
+        }
+    }
+}
+
+/// Something that `watch` prints.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum WatchLine<'a> {
+    /// An active peer; part of a snapshot.
+    Peer(PeerObject<'a>),
+    /// The snapshot is complete.
+    SnapshotEnd,
+    /// A peer has registered.
+    Joined(PeerObject<'a>),
+    /// A peer has left or was lost.
+    Left(LabelObject<'a>),
+    /// A peer announced documents.
+    Announced(ChangedObject<'a>),
+    /// A peer withdrew documents.
+    Withdrawn(ChangedObject<'a>),
+    /// It became known whether a peer can be reached.
+    Reachability {
+        /// The peer.
+        #[serde(flatten)]
+        peer: LabelObject<'a>,
+        /// The verdict.
+        reachability: &'static str,
+    },
+    /// Events were lost; a new snapshot follows.
+    Reset,
+}
+
+/// A peer by its id and name.
+#[derive(Debug, Serialize)]
+pub struct LabelObject<'a> {
+    peer_id: String,
+    name: &'a str,
+}
+
+impl<'a> From<&'a PeerLabel> for LabelObject<'a> {
+    fn from(label: &'a PeerLabel) -> Self {
+        Self {
+            peer_id: label.id.to_string(),
+            name: label.name.as_str(),
+        }
+    }
+}
+
+/// Documents of one format that came or went with one peer.
+#[derive(Debug, Serialize)]
+pub struct ChangedObject<'a> {
+    #[serde(flatten)]
+    peer: LabelObject<'a>,
+    format: &'static str,
+    ranges: Vec<String>,
+}
+
+impl<'a> From<&'a Changed> for ChangedObject<'a> {
+    fn from(changed: &'a Changed) -> Self {
+        Self {
+            peer: LabelObject::from(&changed.peer),
+            format: changed.format.extension(),
+            ranges: changed.ranges.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a WatchEvent> for WatchLine<'a> {
+    fn from(event: &'a WatchEvent) -> Self {
+        match event {
+            WatchEvent::Peer(peer) => Self::Peer(peer.into()),
+            WatchEvent::SnapshotEnd => Self::SnapshotEnd,
+            WatchEvent::Joined(peer) => Self::Joined(peer.into()),
+            WatchEvent::Left(label) => Self::Left(label.into()),
+            WatchEvent::Announced(changed) => Self::Announced(changed.into()),
+            WatchEvent::Withdrawn(changed) => Self::Withdrawn(changed.into()),
+            WatchEvent::Reachability(label, reachability) => Self::Reachability {
+                peer: label.into(),
+                reachability: reachability.as_str(),
+            },
+            WatchEvent::Reset => Self::Reset,
+        }
+    }
+}
+
+/// How a download ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GetOutcome {
+    /// The document was downloaded, verified and stored.
+    Saved,
+    /// The same bytes were there already.
+    Present,
+    /// Neither.
+    Failed,
+}
+
+/// One document of `get`. What does not apply to its outcome is `null`.
+#[derive(Debug, Serialize)]
+pub struct GetObject<'a> {
+    number: u32,
+    format: &'static str,
+    /// How it ended.
+    pub outcome: GetOutcome,
+    /// Where the file is.
+    #[serde(serialize_with = "lossy")]
+    pub path: Option<&'a Path>,
+    /// Length of the document.
+    pub size_bytes: Option<u64>,
+    /// Digest of the document, as 64 digits.
+    pub sha256: Option<String>,
+    /// The peer that the last byte came from.
+    pub holder: Option<HolderObject<'a>>,
+    /// How long the download took.
+    #[serde(serialize_with = "millis", rename = "duration_ms")]
+    pub duration: Option<Duration>,
+    /// Why it failed.
+    pub error: Option<ErrorObject>,
+}
+
+impl<'a> GetObject<'a> {
+    /// A document that ended so, with everything else still to be filled in.
+    #[must_use]
+    pub fn new(key: DocumentKey, outcome: GetOutcome) -> Self {
+        Self {
+            number: key.number.get(),
+            format: key.format.extension(),
+            outcome,
+            path: None,
+            size_bytes: None,
+            sha256: None,
+            holder: None,
+            duration: None,
+            error: None,
+        }
+    }
+
+    /// A document that could not be had.
+    #[must_use]
+    pub fn failed(key: DocumentKey, error: &PeerError) -> Self {
+        Self {
+            error: Some(ErrorObject::from(error)),
+            ..Self::new(key, GetOutcome::Failed)
+        }
+    }
+}
+
+/// Paths that are no Unicode are shown as far as they are.
+fn lossy<S: serde::Serializer>(path: &Option<&Path>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.map(Path::to_string_lossy).serialize(serializer)
+}
+
+fn millis<S: serde::Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    span.map(whole_millis).serialize(serializer)
+}
+
+fn whole_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Why something failed.
+#[derive(Debug, Serialize)]
+pub struct ErrorObject {
+    /// A constant for programs.
+    pub reason: &'static str,
+    /// A sentence for people.
+    pub message: String,
+}
+
+impl From<&PeerError> for ErrorObject {
+    fn from(error: &PeerError) -> Self {
+        Self {
+            reason: error.reason(),
+            message: error.to_string(),
+        }
+    }
+}
+
+/// The last line of `mirror`.
+#[derive(Debug, Serialize)]
+pub struct MirrorObject {
+    /// What was done.
+    pub summary: MirrorSummary,
+}
+
+/// What a mirror did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct MirrorSummary {
+    /// Documents downloaded and verified.
+    pub fetched: u64,
+    /// Documents that were there already.
+    pub present: u64,
+    /// Documents that could not be had.
+    pub failed: u64,
+    /// Bytes of the documents that were fetched.
+    pub bytes: u64,
+    /// Peers that they came from.
+    pub holders: u64,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// Something that happens to a peer that shares: what `join` prints.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum JoinEvent<'a> {
+    /// Documents are served at an address.
+    Serving {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// The registry knows the peer.
+    Registered {
+        /// The peer's name.
+        name: &'a str,
+        /// The session's id.
+        peer_id: String,
+        /// The address that is handed out; `null` for an observer.
+        address: Option<SocketAddr>,
+    },
+    /// The registry told whether others can reach the peer.
+    Reachability {
+        /// The verdict.
+        reachability: &'static str,
+        /// The address that was tried.
+        address: Option<SocketAddr>,
+        /// What went wrong; empty when reachable.
+        detail: &'a str,
+    },
+    /// Documents are in the index.
+    Announced {
+        /// How many.
+        documents: u64,
+    },
+    /// Documents are out of the index.
+    Withdrawn {
+        /// How many.
+        documents: u64,
+    },
+    /// The registry was lost.
+    Disconnected {
+        /// Why.
+        reason: &'a str,
+        /// When it is tried again.
+        retry_in_ms: u64,
+    },
+    /// The peer has left in good order.
+    Left,
+}
+
+impl<'a> JoinEvent<'a> {
+    /// The registry knows the peer.
+    #[must_use]
+    pub fn registered(name: &'a str, id: SessionId, address: Option<SocketAddr>) -> Self {
+        Self::Registered {
+            name,
+            peer_id: id.to_string(),
+            address,
+        }
+    }
+
+    /// The registry told whether others can reach the peer.
+    #[must_use]
+    pub fn reachability(verdict: Reachability, address: Option<SocketAddr>, detail: &'a str) -> Self {
+        Self::Reachability {
+            reachability: verdict.as_str(),
+            address,
+            detail,
+        }
+    }
+
+    /// The registry was lost.
+    #[must_use]
+    pub fn disconnected(reason: &'a str, retry_in: Duration) -> Self {
+        Self::Disconnected {
+            reason,
+            retry_in_ms: whole_millis(retry_in),
+        }
+    }
+}
