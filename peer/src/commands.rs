@@ -1,11 +1,49 @@
 //! The verbs of the command line, one module each.
 
-use p2p_ci::{client::registry::RegistryClient, registry_url::RegistryUrl, transport::Dialer};
+pub mod get;
+pub mod healthcheck;
+pub mod join;
+pub mod list;
+pub mod lookup;
+pub mod mirror;
+pub mod peers;
+pub mod shell;
+pub mod watch;
+
+use std::path::Path;
+
+use p2p_ci::{
+    client::registry::RegistryClient,
+    registry_url::RegistryUrl,
+    transport::{Dialer, tcp_dialer},
+};
 
 use crate::{
-    config::{Cli, Command},
+    config::{Cli, Command, DurabilityArg, TargetArgs},
     error::{Exit, PeerError},
+    library::{Durability, Library, ScanReport, Target},
+    output::Output,
 };
+
+/// Carries out a command line.
+///
+/// # Errors
+///
+/// [`PeerError`], which has an exit code of its own.
+pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
+    let context = Context { registry: cli.registry, dialer: tcp_dialer() };
+    match cli.command {
+        Command::Join(args) => join::run(&context, &args).await,
+        Command::Get(args) => get::run(&context, &args).await,
+        Command::Mirror(args) => mirror::run(&context, &args).await,
+        Command::Lookup(args) => lookup::run(&context, &args).await,
+        Command::List(args) => list::run(&context, &args).await,
+        Command::Peers(args) => peers::run(&context, &args).await,
+        Command::Watch(args) => watch::run(&context, &args).await,
+        Command::Shell(args) => shell::run(&context, &args).await,
+        Command::Healthcheck(args) => healthcheck::run(&context, &args).await,
+    }
+}
 
 /// What every command needs.
 #[derive(Debug, Clone)]
@@ -31,4 +69,35 @@ impl Context {
     pub fn registry_error(&self, source: p2p_ci::client::CallError) -> PeerError {
         PeerError::Registry { url: self.registry.to_string(), source }
     }
+}
+
+/// Runs blocking work off the async threads.
+async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PeerError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(PeerError::system(what)(std::io::Error::other(error))),
+    }
+}
+
+/// Opens the folder that downloads are written to.
+async fn target_of(args: &TargetArgs) -> Result<Target, PeerError> {
+    let durability = match args.durability {
+        DurabilityArg::None => Durability::None,
+        DurabilityArg::End => Durability::End,
+        DurabilityArg::File => Durability::File,
+    };
+    let to = args.to.clone();
+    Ok(blocking("opening the target folder", move || Target::open(&to, durability)).await??)
+}
+
+/// Opens a folder of documents, and tells what its owner should know.
+async fn open_library(dir: &Path, state_dir: &Path, output: &mut Output) -> Result<(Library, ScanReport), PeerError> {
+    let (dir, state_dir) = (dir.to_owned(), state_dir.to_owned());
+    let opened = blocking("reading the shared folder", move || Library::open(&dir, &state_dir, &|_| {})).await?;
+    let (library, report) = opened?;
+    for line in report.warnings.iter().chain(&report.hint) {
+        output.message(line);
+    }
+    Ok((library, report))
 }

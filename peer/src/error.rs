@@ -23,6 +23,8 @@ pub enum Exit {
     Integrity = 5,
     /// Some of what was asked for is done.
     Partly = 6,
+    /// The user ended it: 128 + SIGINT, as shells have it.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -54,6 +56,12 @@ pub enum PeerError {
     /// Bytes did not have the digest that they should have, from any holder.
     #[error("{0}")]
     Integrity(String),
+    /// The registry does not take this peer in.
+    #[error("the registry refused this peer: {0}")]
+    Refused(String),
+    /// A file with other bytes is there, and was not to be replaced.
+    #[error("{0}")]
+    Kept(String),
     /// The shared folder cannot be used.
     #[error(transparent)]
     Library(#[from] LibraryError),
@@ -80,7 +88,7 @@ impl PeerError {
             Self::HoldersUnreachable(_) => Exit::Unreachable,
             Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => Exit::Integrity,
             Self::Registry { source, .. } => exit_of_call(source),
-            Self::Library(_) | Self::Store(_) | Self::System { .. } => Exit::Failed,
+            Self::Refused(_) | Self::Kept(_) | Self::Library(_) | Self::Store(_) | Self::System { .. } => Exit::Failed,
         }
     }
 
@@ -95,10 +103,14 @@ impl PeerError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Usage(_) => "USAGE",
-            Self::Registry { source, .. } => source.failure().map_or("REGISTRY_UNREACHABLE", |failure| failure.reason.as_str()),
+            Self::Registry { source, .. } => source
+                .failure()
+                .map_or("REGISTRY_UNREACHABLE", |failure| failure.reason.as_str()),
             Self::NotFound(_) => Reason::RfcNotFound.as_str(),
             Self::HoldersUnreachable(_) => "HOLDERS_UNREACHABLE",
             Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => "INTEGRITY",
+            Self::Refused(_) => "REFUSED",
+            Self::Kept(_) => "FILE_EXISTS",
             Self::Library(_) => "LIBRARY",
             Self::Store(_) => "TARGET",
             Self::System { .. } => "SYSTEM",
@@ -138,9 +150,14 @@ fn exit_of_call(error: &CallError) -> Exit {
 fn registry_sentence(url: &str, error: &CallError) -> String {
     match error {
         CallError::Unreachable { detail, .. } => {
-            format!("cannot reach the registry at {url}: {}; is it running? --registry names another", escaped(detail))
+            format!(
+                "cannot reach the registry at {url}: {}; is it running? --registry names another",
+                escaped(detail)
+            )
         }
-        CallError::TimedOut { what } => format!("the registry at {url} does not answer: {} took too long", escaped(what)),
+        CallError::TimedOut { what } => {
+            format!("the registry at {url} does not answer: {} took too long", escaped(what))
+        }
         CallError::Refused(failure) => escaped(&failure.message).to_string(),
         CallError::Violation(what) => format!("{url} is no P2P-CI registry: {}", escaped(what)),
     }

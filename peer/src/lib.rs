@@ -4,11 +4,24 @@
 //!
 //! - [`config`], [`limits`], [`error`]: the command line, the bounds, what can go wrong and its exit code.
 //! - [`library`]: documents on disk, as they are shared and as they are stored.
-//! - [`commands`]: one module for each verb of the command line; [`output`]: how results are shown.
+//! - [`node`]: a peer at work, made of [`share`] (the server, with [`serve`] as the service) and [`uplink`] (the
+//!   session with the registry, with [`backoff`] between attempts).
+//! - [`fetch`]: one document from one of its holders; [`getter`]: one RFC by its number; [`mirror`]: everything.
+//! - [`commands`]: one module for each verb of the command line; [`output`]: how results are shown; [`state`]: what a
+//!   running peer tells about itself on disk.
 
+pub mod backoff;
 pub mod commands;
 pub mod config;
 pub mod error;
+pub mod fetch;
+pub mod getter;
 pub mod library;
 pub mod limits;
+pub mod mirror;
+pub mod node;
 pub mod output;
+pub mod serve;
+pub mod share;
+pub mod state;
+pub mod uplink;

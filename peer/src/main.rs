@@ -1,2 +1,37 @@
-//! Placeholder.
-fn main() {}
+//! The `peer` program: reads the command line, carries it out, and ends with its exit code.
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::Parser as _;
+use p2p_ci::logging;
+use peer::{
+    commands,
+    config::{Cli, Command},
+    output,
+};
+
+/// Threads for blocking work: disks gain nothing from more, and a container may allow few.
+const MAX_BLOCKING_THREADS: usize = 64;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // One-shot commands tell what matters by themselves; a peer that stays keeps a log.
+    let stays = matches!(cli.command, Command::Join(_));
+    logging::init(if stays { "info" } else { "warn" });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .build();
+    let result = match runtime {
+        Ok(runtime) => output::quietly(runtime.block_on(Box::pin(commands::run(cli)))),
+        Err(error) => Err(peer::error::PeerError::system("cannot start")(error)),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            // Where stderr is gone there is nobody left to tell.
+            let _ = writeln!(std::io::stderr(), "peer: {error}");
+            error.exit().into()
+        }
+    }
+}

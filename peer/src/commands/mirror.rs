@@ -1,0 +1,279 @@
+//! `peer mirror`: downloads everything that the peers around hold and a folder lacks.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use p2p_ci::{client::registry::RegistryClient, document::Document, message::Holder, shutdown::Signals};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, join::node_config, open_library, target_of};
+use crate::{
+    config::MirrorArgs,
+    error::{Exit, PeerError},
+    limits,
+    mirror::{Mirror, MirrorError, Observer, Selection, Summary},
+    node::Node,
+    output::{
+        Output, human,
+        json::{MirrorObject, MirrorSummary},
+        progress::Progress,
+    },
+    state::StateDir,
+};
+
+/// Failures that are shown one by one; the rest is counted.
+const SHOWN_FAILURES: usize = 10;
+
+/// A pause after asking the registry failed, so that one that is away is not asked without end.
+const PAUSE_WITHOUT_REGISTRY: Duration = Duration::from_secs(5);
+
+/// Downloads what is missing, sharing it meanwhile unless that is not wanted.
+///
+/// # Errors
+///
+/// [`PeerError`] when the registry or the folder cannot be used.
+pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError> {
+    let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
+    let mut output = Output::standard(args.target.json);
+    let client = context.connect().await?;
+    let target = target_of(&args.target).await?;
+    let state = StateDir::resolve(&args.sharing.state)?;
+    let (library, _report) = open_library(&args.target.to, state.path(), &mut output).await?;
+    let node = if args.no_share {
+        None
+    } else {
+        Some(Node::start(
+            node_config(context, &args.sharing),
+            library.clone(),
+            Arc::clone(&context.dialer),
+        )?)
+    };
+    let mirror = Mirror {
+        dialer: Arc::clone(&context.dialer),
+        library,
+        target,
+        selection: Selection {
+            ranges: args.ranges.clone(),
+            formats: args.format.clone(),
+        },
+        replace: args.target.force,
+        stop: CancellationToken::new(),
+    };
+    let bars = Arc::new(Bars::new(&output));
+    let began = Instant::now();
+    let result = {
+        let running = mirror.run(&client, Arc::clone(&bars) as Arc<dyn Observer>);
+        tokio::pin!(running);
+        tokio::select! {
+            result = &mut running => result,
+            _ = signals.next() => {
+                mirror.stop.cancel();
+                signals.or_exit(running).await
+            }
+        }
+    };
+    bars.bar.finish();
+    if let Some(node) = node {
+        signals.or_exit(node.shutdown(limits::DRAIN_GRACE)).await;
+    }
+    for line in bars.notes() {
+        output.message(line);
+    }
+    let summary = result.map_err(|error| match error {
+        MirrorError::Registry(error) => context.registry_error(error),
+        MirrorError::Store(error) => PeerError::Store(error),
+    })?;
+    report(&summary, began.elapsed(), &mut output)
+}
+
+fn report(summary: &Summary, took: Duration, output: &mut Output) -> Result<Exit, PeerError> {
+    for (id, problem) in summary.failures.iter().take(SHOWN_FAILURES) {
+        output.message(format_args!("{}: {}", id.key, p2p_ci::text::escaped(&problem.message)));
+    }
+    if summary.failures.len() > SHOWN_FAILURES {
+        output.message(format_args!(
+            "and {} more that could not be had",
+            summary.failures.len() - SHOWN_FAILURES
+        ));
+    }
+    if summary.interrupted {
+        output.message("interrupted; run it again to go on where it stopped");
+    }
+    let failed = summary.failures.len() as u64;
+    if output.is_json() {
+        output.object(&MirrorObject {
+            summary: MirrorSummary {
+                fetched: summary.fetched,
+                present: summary.present,
+                failed,
+                bytes: summary.bytes,
+                holders: summary.by_holder.len() as u64,
+                duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            },
+        })?;
+    } else {
+        output.lines(format_args!(
+            "mirrored {}, {} bytes from {} in {} ({} already there, {failed} failed)",
+            human::count(summary.fetched, "document"),
+            summary.bytes,
+            human::count(summary.by_holder.len() as u64, "peer"),
+            human::span(took),
+            summary.present,
+        ))?;
+    }
+    Ok(exit_of(summary))
+}
+
+fn exit_of(summary: &Summary) -> Exit {
+    let nothing = summary.fetched == 0 && summary.present == 0;
+    if summary.interrupted {
+        return if nothing { Exit::Interrupted } else { Exit::Partly };
+    }
+    match summary.failures.as_slice() {
+        [] if nothing && summary.kept == 0 => Exit::NotFound,
+        [] => Exit::Done,
+        failures if nothing && failures.iter().all(|(_, problem)| problem.integrity) => Exit::Integrity,
+        _ if nothing => Exit::Unreachable,
+        _ => Exit::Partly,
+    }
+}
+
+/// The progress bar of a mirror, and what people should be told once it is gone.
+struct Bars {
+    bar: Progress,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    lines: Vec<String>,
+    left_out: u64,
+}
+
+impl Bars {
+    fn new(output: &Output) -> Self {
+        Self {
+            bar: Progress::mirror(output, 0, 0),
+            notes: Mutex::default(),
+        }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = std::mem::take(&mut notes.lines);
+        if notes.left_out > 0 {
+            lines.push(format!("and {} more such lines", notes.left_out));
+        }
+        lines
+    }
+}
+
+impl Observer for Bars {
+    fn planned(&self, documents: u64, bytes: u64) {
+        self.bar.expect(documents, bytes);
+    }
+
+    fn received(&self, bytes: u64) {
+        self.bar.advance(bytes);
+    }
+
+    fn stored(&self, _: &Document, _: &Holder) {
+        self.bar.document_done();
+    }
+
+    fn note(&self, line: &str) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.lines.len() < SHOWN_FAILURES {
+            notes.lines.push(p2p_ci::text::escaped(line).to_string());
+        } else {
+            notes.left_out += 1;
+        }
+    }
+}
+
+/// Mirrors into a shared folder for as long as it is shared: at once, and whenever peers come or announce.
+pub(super) async fn keep_mirroring(context: Context, mirror: Mirror) {
+    /// Announcements come in bursts; one round takes them all.
+    const BURST: Duration = Duration::from_millis(250);
+    /// Rounds without a reason, as a safety net.
+    const ROUND: Duration = Duration::from_secs(60);
+    let stop = mirror.stop.clone();
+    let rounds = async {
+        loop {
+            match one_round(&context, &mirror).await {
+                Ok(client) => wait_for_news(&client, ROUND).await,
+                Err(error) => {
+                    tracing::info!(%error, "mirroring pauses");
+                    tokio::time::sleep(PAUSE_WITHOUT_REGISTRY).await;
+                }
+            }
+            tokio::time::sleep(BURST).await;
+        }
+    };
+    tokio::select! {
+        () = rounds => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn one_round(context: &Context, mirror: &Mirror) -> Result<RegistryClient, PeerError> {
+    let client = context.connect().await?;
+    let summary = mirror.run(&client, Arc::new(Log)).await.map_err(|error| match error {
+        MirrorError::Registry(error) => context.registry_error(error),
+        MirrorError::Store(error) => PeerError::Store(error),
+    })?;
+    if summary.fetched > 0 {
+        tracing::info!(documents = summary.fetched, bytes = summary.bytes, "mirrored");
+    }
+    Ok(client)
+}
+
+/// Waits until something new may be had, or `at_most` is over.
+async fn wait_for_news(client: &RegistryClient, at_most: Duration) {
+    use p2p_ci::message::{Reachability, WatchEvent};
+    let news = async {
+        let mut events = client.watch().await?;
+        while let Some(event) = events.next().await? {
+            if matches!(
+                event,
+                WatchEvent::Announced(_) | WatchEvent::Reachability(_, Reachability::Reachable)
+            ) {
+                break;
+            }
+        }
+        Ok::<(), p2p_ci::client::CallError>(())
+    };
+    if let Ok(Err(error)) = tokio::time::timeout(at_most, news).await {
+        tracing::debug!(%error, "cannot watch the registry");
+        tokio::time::sleep(PAUSE_WITHOUT_REGISTRY).await;
+    }
+}
+
+/// Follows a mirror in the log.
+struct Log;
+
+impl Observer for Log {
+    fn planned(&self, documents: u64, bytes: u64) {
+        tracing::debug!(documents, bytes, "to be mirrored");
+    }
+
+    fn received(&self, _: u64) {}
+
+    fn stored(&self, document: &Document, holder: &Holder) {
+        tracing::debug!(document = %document.id.key, holder = %holder.name, "mirrored");
+    }
+
+    fn note(&self, line: &str) {
+        tracing::info!("{}", p2p_ci::text::escaped(line));
+    }
+}
+
+/// The folder as messages show it.
+pub(super) fn shown(path: &Path) -> String {
+    let path: PathBuf = path.components().collect();
+    p2p_ci::text::escaped(&path.to_string_lossy()).to_string()
+}

@@ -1,0 +1,187 @@
+//! A peer at work: a library, the server that shares it, and the session with the registry.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use p2p_ci::{
+    address::AllowedSources,
+    client::CallError,
+    identity::PeerName,
+    message::{PeerRequest, RegistryReply},
+    registry_url::RegistryUrl,
+    transport::{Dialer, Incoming},
+};
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    error::PeerError,
+    library::{Library, Watcher},
+    limits,
+    serve::Uploads,
+    share::{Share, ShareConfig},
+    uplink::{LinkState, NodeEvent, Uplink, UplinkConfig},
+};
+
+/// Events that wait for a slow listener, who is told how many it missed.
+const EVENT_QUEUE: usize = 256;
+
+/// How a peer takes part.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// The registry.
+    pub registry: RegistryUrl,
+    /// The name to register by; without one, the host's name and the port.
+    pub name: Option<PeerName>,
+    /// Serve here, instead of on the address by which the registry is reached.
+    pub listen: Option<SocketAddr>,
+    /// An address to hand out instead of the observed one.
+    pub advertise: Option<SocketAddr>,
+    /// A port to hand out instead of the one listened on.
+    pub advertise_port: Option<u16>,
+    /// Who may download.
+    pub allowed: AllowedSources,
+    /// Uploads at a time.
+    pub max_uploads: usize,
+    /// Describe the services to tools.
+    pub reflection: bool,
+}
+
+impl NodeConfig {
+    /// A peer that registers at `registry`, with every other setting at its default.
+    #[must_use]
+    pub fn new(registry: RegistryUrl) -> Self {
+        Self {
+            registry,
+            name: None,
+            listen: None,
+            advertise: None,
+            advertise_port: None,
+            allowed: AllowedSources::default(),
+            max_uploads: limits::MAX_UPLOADS,
+            reflection: true,
+        }
+    }
+}
+
+/// A peer at work. Dropping it ends it at once; [`Node::shutdown`] ends it in good order.
+#[derive(Debug)]
+pub struct Node {
+    library: Library,
+    share: Arc<Share>,
+    uplink: Uplink,
+    events: broadcast::Sender<NodeEvent>,
+    _watcher: Watcher,
+}
+
+impl Node {
+    /// Starts to watch, to share and to announce `library`.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Library`] when the folder cannot be watched.
+    pub fn start(config: NodeConfig, library: Library, dialer: Dialer) -> Result<Self, PeerError> {
+        let share = Arc::new(share_of(&config, &library));
+        Self::with_share(config, library, dialer, share)
+    }
+
+    /// The same, serving connections that somebody else accepts at `address`: in tests, and in simulated networks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Node::start`], and when the server cannot be set up.
+    pub async fn start_on(
+        config: NodeConfig,
+        library: Library,
+        dialer: Dialer,
+        incoming: Incoming,
+        address: SocketAddr,
+    ) -> Result<Self, PeerError> {
+        let share = Arc::new(share_of(&config, &library));
+        share
+            .serve(incoming, address)
+            .await
+            .map_err(PeerError::system("cannot serve documents"))?;
+        Self::with_share(config, library, dialer, share)
+    }
+
+    fn with_share(config: NodeConfig, library: Library, dialer: Dialer, share: Arc<Share>) -> Result<Self, PeerError> {
+        let watcher = Watcher::start(library.clone())?;
+        let (events, _) = broadcast::channel(EVENT_QUEUE);
+        let uplink_config = UplinkConfig {
+            registry: config.registry,
+            name: config.name,
+            advertise: config.advertise,
+            advertise_port: config.advertise_port,
+        };
+        let uplink = Uplink::start(
+            uplink_config,
+            dialer,
+            library.clone(),
+            Arc::clone(&share),
+            events.clone(),
+        );
+        Ok(Self {
+            library,
+            share,
+            uplink,
+            events,
+            _watcher: watcher,
+        })
+    }
+
+    /// The documents that are shared.
+    #[must_use]
+    pub fn library(&self) -> &Library {
+        &self.library
+    }
+
+    /// Where the session with the registry stands, now and from now on.
+    #[must_use]
+    pub fn link(&self) -> watch::Receiver<LinkState> {
+        self.uplink.state()
+    }
+
+    /// Where documents are served, now and from now on.
+    #[must_use]
+    pub fn address(&self) -> watch::Receiver<Option<SocketAddr>> {
+        self.share.address()
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
+        self.events.subscribe()
+    }
+
+    /// Makes a request within the session with the registry.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Unreachable`] while there is no session; otherwise what the registry answers, or that it does not.
+    pub async fn request(&self, request: PeerRequest) -> Result<RegistryReply, CallError> {
+        self.uplink.request(request).await
+    }
+
+    /// Leaves the registry, and waits at most `grace` for the running uploads.
+    pub async fn shutdown(self, grace: Duration) {
+        self.uplink.leave().await;
+        self.share.drain(grace).await;
+    }
+}
+
+fn share_of(config: &NodeConfig, library: &Library) -> Share {
+    let share_config = ShareConfig {
+        listen: config.listen,
+        allowed: config.allowed.clone(),
+        reflection: config.reflection,
+    };
+    Share::new(share_config, Uploads::new(library.clone(), config.max_uploads))
+}
+
+/// What a peer needs on disk: the shared folder, and a place for what it may forget.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// The shared folder.
+    pub root: PathBuf,
+    /// Where digests are remembered.
+    pub state: PathBuf,
+}

@@ -1,0 +1,212 @@
+//! The FileTransfer server of this peer, on the address by which the registry is reached.
+//!
+//! A laptop changes its network while it runs; then the server moves to the new address, and the uploads that still
+//! run on the old one end with their connections.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+use p2p_ci::{
+    address::{self, AllowedSources},
+    client::FILE_TRANSFER_SERVICE,
+    front_door::{self, ConnectionLimits},
+    reflection::with_reflection,
+    serving::Serving,
+    transport::Incoming,
+};
+use tokio::sync::{Mutex, watch};
+use tonic::service::Routes;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{limits, serve::Uploads};
+
+/// Where and to whom documents are served.
+#[derive(Debug, Clone, Default)]
+pub struct ShareConfig {
+    /// Serve here, instead of on the address by which the registry is reached.
+    pub listen: Option<SocketAddr>,
+    /// Serve to these sources.
+    pub allowed: AllowedSources,
+    /// Describe the services to tools.
+    pub reflection: bool,
+}
+
+/// Where documents are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServingAt {
+    /// The address that is listened on.
+    pub address: SocketAddr,
+    /// Whether the server has just moved here.
+    pub is_new: bool,
+}
+
+/// The server, which moves with the local address.
+#[derive(Debug)]
+pub struct Share {
+    config: ShareConfig,
+    uploads: Uploads,
+    running: Mutex<Option<Running>>,
+    address: watch::Sender<Option<SocketAddr>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    address: SocketAddr,
+    /// The registry's address that the local address was found for; none where the local address is given.
+    follows: Option<SocketAddr>,
+    serving: Serving,
+    health: HealthReporter,
+}
+
+impl Share {
+    /// Prepares to serve `uploads`; nothing is listened on yet.
+    #[must_use]
+    pub fn new(config: ShareConfig, uploads: Uploads) -> Self {
+        Self {
+            config,
+            uploads,
+            running: Mutex::new(None),
+            address: watch::Sender::new(None),
+        }
+    }
+
+    /// Serves on connections that somebody else accepts at `address`, whatever the configuration says.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be set up.
+    pub async fn serve(&self, incoming: Incoming, address: SocketAddr) -> io::Result<()> {
+        let running = self.spawn(incoming, address, None).await?;
+        *self.running.lock().await = Some(running);
+        self.address.send_replace(Some(address));
+        Ok(())
+    }
+
+    /// Makes sure that documents are served where they should be, given the address of the registry.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on.
+    pub async fn ensure(&self, registry: SocketAddr) -> io::Result<ServingAt> {
+        let mut running = self.running.lock().await;
+        if let Some(now) = &*running
+            && (now.follows.is_none()
+                || local_address_towards(registry).is_ok_and(|local| local.ip() == now.address.ip()))
+        {
+            return Ok(ServingAt {
+                address: now.address,
+                is_new: false,
+            });
+        }
+        let (wanted, follows) = match self.config.listen {
+            Some(listen) => (listen, None),
+            None => (
+                SocketAddr::new(local_address_towards(registry)?.ip(), 0),
+                Some(registry),
+            ),
+        };
+        let listener = front_door::bind(wanted)?;
+        let address = listener.local_addr()?;
+        let incoming = front_door::guard(
+            listener,
+            ConnectionLimits {
+                total: limits::MAX_CONNECTIONS,
+                per_source: limits::MAX_CONNECTIONS_PER_SOURCE,
+            },
+        );
+        *running = Some(self.spawn(incoming, address, follows).await?);
+        self.address.send_replace(Some(address));
+        Ok(ServingAt { address, is_new: true })
+    }
+
+    async fn spawn(&self, incoming: Incoming, address: SocketAddr, follows: Option<SocketAddr>) -> io::Result<Running> {
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health
+            .set_service_status(FILE_TRANSFER_SERVICE, ServingStatus::Serving)
+            .await;
+        let mut routes = Routes::new(self.uploads.service()).add_service(health_service);
+        if self.config.reflection {
+            routes = with_reflection(routes, FILE_TRANSFER_SERVICE).map_err(io::Error::other)?;
+        }
+        let serving = Serving::spawn(routes, self.config.allowed.clone(), incoming);
+        Ok(Running {
+            address,
+            follows,
+            serving,
+            health,
+        })
+    }
+
+    /// Whether the registry is now reached from another local address than the one that is served on.
+    pub async fn address_changed(&self) -> bool {
+        let running = self.running.lock().await;
+        let Some(Running {
+            address,
+            follows: Some(registry),
+            ..
+        }) = &*running
+        else {
+            return false;
+        };
+        // Without any route there is no better address to move to.
+        local_address_towards(*registry).is_ok_and(|local| local.ip() != address.ip())
+    }
+
+    /// Where documents are served, now and from now on.
+    #[must_use]
+    pub fn address(&self) -> watch::Receiver<Option<SocketAddr>> {
+        self.address.subscribe()
+    }
+
+    /// How many uploads there are now.
+    #[must_use]
+    pub fn upload_count(&self) -> u32 {
+        self.uploads.count()
+    }
+
+    /// Takes no more requests, and waits at most `grace` for the running uploads.
+    pub async fn drain(&self, grace: Duration) {
+        let Some(running) = self.running.lock().await.take() else {
+            return;
+        };
+        running.health.set_service_status("", ServingStatus::NotServing).await;
+        running
+            .health
+            .set_service_status(FILE_TRANSFER_SERVICE, ServingStatus::NotServing)
+            .await;
+        let began = tokio::time::Instant::now();
+        self.uploads.drain(grace).await;
+        /// Enough to write out what the uploads have handed over, and to let idle connections know.
+        const LAST_WORDS: Duration = Duration::from_secs(1);
+        running
+            .serving
+            .drain(grace.saturating_sub(began.elapsed()).min(LAST_WORDS))
+            .await;
+    }
+}
+
+/// The local address from which packets to `remote` would be sent now. Nothing is sent to find out.
+fn local_address_towards(remote: SocketAddr) -> io::Result<SocketAddr> {
+    let any: SocketAddr = if remote.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(remote)?;
+    Ok(address::canonical(socket.local_addr()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_reached_from_loopback() {
+        let local = local_address_towards("127.0.0.1:7734".parse().unwrap()).unwrap();
+        assert!(local.ip().is_loopback());
+    }
+}

@@ -1,0 +1,265 @@
+//! One session with the registry, from `welcome` to its end.
+
+use std::collections::HashMap;
+
+use p2p_ci::{
+    client::{
+        CallError,
+        registry::{RegistryClient, SessionReceiver, SessionSender},
+    },
+    failure::{Failure, Reason},
+    message::{Hello, PeerRequest, RegistryReply, Welcome},
+};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, MissedTickBehavior, interval, interval_at},
+};
+
+use super::{
+    Command, Keeper, LinkState, NodeEvent, SessionEnd, refuse,
+    sync::{Batch, Sync},
+};
+use crate::limits;
+
+/// How long the registry may take to confirm that this peer has left.
+const LEAVE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What an unanswered request was about.
+enum Pending {
+    Batch(Batch),
+    Heartbeat,
+    Command(oneshot::Sender<Result<RegistryReply, CallError>>),
+}
+
+/// An open session.
+pub(super) struct Session {
+    sender: SessionSender,
+    receiver: SessionReceiver,
+    heartbeat_interval: std::time::Duration,
+    next_id: u64,
+    pending: HashMap<u64, (Pending, Instant)>,
+    sync: Sync,
+}
+
+impl Session {
+    /// Says hello and waits for the welcome.
+    pub(super) async fn open(client: &RegistryClient, hello: Hello) -> Result<(Self, Welcome), CallError> {
+        const HELLO_ID: u64 = 1;
+        let (sender, mut receiver) = client.register(HELLO_ID, PeerRequest::Hello(hello)).await?;
+        let first = tokio::time::timeout(limits::REPLY_TIMEOUT, receiver.next())
+            .await
+            .map_err(|_| CallError::TimedOut {
+                what: "the registry's welcome".to_owned(),
+            })??;
+        let Some((HELLO_ID, RegistryReply::Welcome(welcome))) = first else {
+            return Err(CallError::Violation(
+                "it answered hello with something else than welcome".to_owned(),
+            ));
+        };
+        let session = Self {
+            sender,
+            receiver,
+            heartbeat_interval: welcome.heartbeat_interval.max(std::time::Duration::from_secs(1)),
+            next_id: HELLO_ID + 1,
+            pending: HashMap::new(),
+            sync: Sync::default(),
+        };
+        Ok((session, welcome))
+    }
+
+    /// Keeps the session until it ends.
+    pub(super) async fn run(mut self, keeper: &mut Keeper) -> SessionEnd {
+        let end = self.keep(keeper).await;
+        for (_, (pending, _)) in self.pending {
+            if let Pending::Command(answer) = pending {
+                refuse(Command {
+                    request: PeerRequest::Leave,
+                    answer,
+                });
+            }
+        }
+        end
+    }
+
+    async fn keep(&mut self, keeper: &mut Keeper) -> SessionEnd {
+        let mut version = keeper.library.version();
+        let mut heartbeat = interval_at(Instant::now() + self.heartbeat_interval, self.heartbeat_interval);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut address_check = interval(limits::ADDRESS_CHECK_INTERVAL);
+        version.mark_changed();
+        loop {
+            let retry_at = self.sync.retry_at();
+            let step = tokio::select! {
+                biased;
+                () = keeper.stop.cancelled() => { self.leave().await; return SessionEnd::Left; }
+                reply = self.receiver.next() => self.take(reply, keeper),
+                Ok(()) = version.changed() => { self.sync.aim(&keeper.library.snapshot()); Ok(()) }
+                () = sleep_until(retry_at), if retry_at.is_some() => { self.sync.resume(); Ok(()) }
+                Some(command) = keeper.commands.recv() => self.send(command.request, Pending::Command(command.answer)).await,
+                _ = heartbeat.tick() => self.heartbeat(keeper.share.upload_count()).await,
+                _ = address_check.tick() => if keeper.share.address_changed().await { Err(SessionEnd::AddressChanged) } else { Ok(()) },
+            };
+            let step = match step {
+                Ok(()) => self.announce_next().await,
+                Err(end) => Err(end),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    async fn send(&mut self, request: PeerRequest, pending: Pending) -> Result<(), SessionEnd> {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.pending.insert(id, (pending, Instant::now()));
+        match self.sender.send(id, request).await {
+            Ok(()) => Ok(()),
+            // The stream's own end says why; it is next to be received.
+            Err(CallError::Unreachable { .. }) => Ok(()),
+            Err(error) => Err(SessionEnd::Lost(error)),
+        }
+    }
+
+    async fn heartbeat(&mut self, upload_count: u32) -> Result<(), SessionEnd> {
+        let late = self
+            .pending
+            .values()
+            .any(|(_, since)| since.elapsed() > limits::REPLY_TIMEOUT);
+        if late {
+            return Err(SessionEnd::Lost(CallError::TimedOut {
+                what: "the registry's answer".to_owned(),
+            }));
+        }
+        self.send(PeerRequest::Heartbeat { upload_count }, Pending::Heartbeat)
+            .await
+    }
+
+    /// Sends the next batch of changes once the one before is confirmed.
+    async fn announce_next(&mut self) -> Result<(), SessionEnd> {
+        match self.sync.next_batch() {
+            Some(batch) => self.send(batch.request(), Pending::Batch(batch)).await,
+            None => Ok(()),
+        }
+    }
+
+    fn take(
+        &mut self,
+        received: Result<Option<(u64, RegistryReply)>, CallError>,
+        keeper: &Keeper,
+    ) -> Result<(), SessionEnd> {
+        let (id, reply) = match received {
+            Ok(Some(answer)) => answer,
+            Ok(None) => {
+                let detail = "it ended the session".to_owned();
+                return Err(SessionEnd::Lost(CallError::Unreachable {
+                    address: "the registry".to_owned(),
+                    detail,
+                }));
+            }
+            Err(error) => return Err(SessionEnd::Lost(error.at(&keeper.config.registry))),
+        };
+        if id == 0 {
+            return notice(reply, keeper);
+        }
+        match self.pending.remove(&id) {
+            Some((Pending::Batch(batch), _)) => self.take_batch(batch, reply, keeper),
+            Some((Pending::Command(answer), _)) => {
+                let reply = if let RegistryReply::Failed(failure) = reply {
+                    Err(CallError::Refused(failure))
+                } else {
+                    Ok(reply)
+                };
+                // Whoever asked may have given up meanwhile.
+                let _ = answer.send(reply);
+                Ok(())
+            }
+            Some((Pending::Heartbeat, _)) => Ok(()),
+            None => Err(SessionEnd::Lost(CallError::Violation(format!(
+                "it answered request {id}, which is not open"
+            )))),
+        }
+    }
+
+    fn take_batch(&mut self, batch: Batch, reply: RegistryReply, keeper: &Keeper) -> Result<(), SessionEnd> {
+        match reply {
+            RegistryReply::Announced(_) | RegistryReply::Withdrawn(_) => {
+                keeper.tell(match &batch {
+                    Batch::Announce(documents) => {
+                        NodeEvent::Announced(documents.iter().map(|document| document.id.key).collect())
+                    }
+                    Batch::Withdraw(keys) => NodeEvent::Withdrawn(keys.clone()),
+                });
+                self.sync.confirmed(batch);
+                Ok(())
+            }
+            RegistryReply::Failed(failure) => {
+                if let Some((key, why)) = self.sync.refused(batch, &failure) {
+                    tracing::warn!(document = %key, %why, "the registry does not take a document");
+                    keeper.tell(NodeEvent::Rejected(key, why));
+                }
+                Ok(())
+            }
+            RegistryReply::Welcome(_)
+            | RegistryReply::HeartbeatAck(_)
+            | RegistryReply::Found(_)
+            | RegistryReply::Page(_)
+            | RegistryReply::Left
+            | RegistryReply::Reachability(_)
+            | RegistryReply::ShuttingDown => Err(SessionEnd::Lost(CallError::Violation(
+                "it answered an announcement with something else".to_owned(),
+            ))),
+        }
+    }
+
+    async fn leave(&mut self) {
+        let left = async {
+            self.sender.send(self.next_id, PeerRequest::Leave).await.ok()?;
+            while !matches!(
+                self.receiver.next().await,
+                Ok(Some((_, RegistryReply::Left))) | Ok(None) | Err(_)
+            ) {}
+            Some(())
+        };
+        if tokio::time::timeout(LEAVE_TIMEOUT, left).await.is_err() {
+            tracing::debug!("the registry did not confirm that this peer left");
+        }
+    }
+}
+
+/// A message that answers no request.
+fn notice(reply: RegistryReply, keeper: &Keeper) -> Result<(), SessionEnd> {
+    match reply {
+        RegistryReply::Reachability(told) => {
+            keeper.state.send_modify(|state| {
+                if let LinkState::Registered { reachability, .. } = state {
+                    *reachability = Some(told.clone());
+                }
+            });
+            keeper.tell(NodeEvent::Reachability(told));
+            Ok(())
+        }
+        RegistryReply::ShuttingDown => Err(SessionEnd::Lost(CallError::Refused(Failure::new(
+            Reason::ShuttingDown,
+            "the registry is shutting down",
+        )))),
+        RegistryReply::Welcome(_)
+        | RegistryReply::Announced(_)
+        | RegistryReply::Withdrawn(_)
+        | RegistryReply::HeartbeatAck(_)
+        | RegistryReply::Found(_)
+        | RegistryReply::Page(_)
+        | RegistryReply::Left
+        | RegistryReply::Failed(_) => {
+            tracing::debug!("the registry answered a request without an id");
+            Ok(())
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
