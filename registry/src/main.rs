@@ -1,2 +1,13 @@
-//! Placeholder.
-fn main() {}
+//! The registry's program: reads the command line, serves until a signal, ends in good order.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use registry::{Args, run};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    p2p_ci::logging::init(if args.command.is_some() { "warn" } else { "info" });
+    run(args).await
+}

@@ -1,0 +1,77 @@
+//! A budget that fills up by itself: so much at once, and so much each second afterwards. Pure; time is passed in.
+
+use std::time::Duration;
+
+/// How much may be spent now.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    capacity: u32,
+    per_second: u32,
+    level: f64,
+    updated: Duration,
+}
+
+impl Bucket {
+    /// A full bucket that holds `capacity` and gains `per_second`.
+    #[must_use]
+    pub fn full(capacity: u32, per_second: u32) -> Self {
+        Self {
+            capacity,
+            per_second,
+            level: f64::from(capacity),
+            updated: Duration::ZERO,
+        }
+    }
+
+    /// Whether `amount` may be spent at `now`, a time since some fixed moment.
+    ///
+    /// # Errors
+    ///
+    /// How long to wait until it may.
+    pub fn check(&mut self, amount: u32, now: Duration) -> Result<(), Duration> {
+        let gained = now.saturating_sub(self.updated).as_secs_f64() * f64::from(self.per_second);
+        self.level = f64::from(self.capacity).min(self.level + gained);
+        self.updated = self.updated.max(now);
+        let missing = f64::from(amount) - self.level;
+        if missing > 0.0 {
+            return Err(Duration::from_secs_f64(missing / f64::from(self.per_second.max(1))));
+        }
+        Ok(())
+    }
+
+    /// Spends what was checked before.
+    pub fn spend(&mut self, amount: u32) {
+        self.level -= f64::from(amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_then_a_rate() {
+        let second = Duration::from_secs(1);
+        let mut bucket = Bucket::full(1000, 100);
+        for _ in 0..4 {
+            assert_eq!(bucket.check(250, Duration::ZERO), Ok(()));
+            bucket.spend(250);
+        }
+        assert_eq!(bucket.check(250, Duration::ZERO), Err(Duration::from_millis(2500)));
+        assert_eq!(bucket.check(250, 2 * second), Err(Duration::from_millis(500)));
+        assert_eq!(bucket.check(250, Duration::from_millis(2500)), Ok(()));
+        bucket.spend(250);
+        assert_eq!(bucket.check(1000, 3600 * second), Ok(()), "full again");
+        assert!(bucket.check(1001, 7200 * second).is_err(), "never more than full");
+    }
+
+    #[test]
+    fn what_is_not_spent_stays_and_time_never_runs_back() {
+        let mut bucket = Bucket::full(10, 1);
+        assert_eq!(bucket.check(10, Duration::from_secs(5)), Ok(()));
+        assert_eq!(bucket.check(10, Duration::from_secs(5)), Ok(()));
+        bucket.spend(10);
+        assert!(bucket.check(1, Duration::from_secs(1)).is_err());
+        assert_eq!(bucket.check(1, Duration::from_secs(6)), Ok(()));
+    }
+}

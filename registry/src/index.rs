@@ -1,0 +1,310 @@
+//! The index: which sessions are registered, and which documents each of them holds.
+//!
+//! Pure: no I/O, no clock, no tasks; time and randomness are passed in. Documents have small numbers and sessions have
+//! slots, so that who holds what is a set of small numbers on either side, and leaving costs no more than what the
+//! leaver held. A session is named by its id everywhere, which no other session ever has: whatever arrives late for a
+//! session that is gone finds nothing and changes nothing.
+
+pub mod answers;
+mod change;
+mod documents;
+pub mod id_set;
+mod sessions;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use p2p_ci::{
+    document::{Document, DocumentId, DocumentKey},
+    identity::SessionId,
+    message::{PeerRef, Reachability},
+};
+
+pub use self::{
+    change::{Change, IndexLimits, Joined, Joining, Member, Refusal},
+    sessions::{Card, Counts},
+};
+use self::{documents::Documents, id_set::IdSet, sessions::Session, sessions::Sessions};
+
+/// Everything that is registered.
+#[derive(Debug)]
+pub struct Index {
+    limits: IndexLimits,
+    documents: Documents,
+    sessions: Sessions,
+    last_number: u64,
+}
+
+impl Index {
+    /// An empty index.
+    #[must_use]
+    pub fn new(limits: IndexLimits) -> Self {
+        Self {
+            limits,
+            documents: Documents::default(),
+            sessions: Sessions::default(),
+            last_number: 0,
+        }
+    }
+
+    /// Number of registered sessions.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Number of distinct documents.
+    #[must_use]
+    pub fn document_count(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Registers a session, in place of those with its name or address if it has their token.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NameTaken`], [`Refusal::AddressTaken`], [`Refusal::TooManySessions`].
+    pub fn join(&mut self, joining: Joining) -> Result<Joined, Refusal> {
+        let replaced = self.conflicts(&joining)?;
+        self.check_account(joining.account, &replaced)?;
+        let superseded = replaced.into_iter().filter_map(|id| self.leave(id)).collect();
+        self.last_number += 1;
+        let reachability = match joining.address {
+            Some(_) => Reachability::Pending,
+            None => Reachability::Observer,
+        };
+        self.sessions.insert(Session {
+            card: Arc::new(Card {
+                label: joining.label,
+                address: joining.address,
+                registered: joining.registered,
+            }),
+            token: joining.token,
+            account: joining.account,
+            number: self.last_number,
+            documents: IdSet::default(),
+            counts: Counts::default(),
+            reachability,
+            upload_count: 0,
+        });
+        Ok(Joined {
+            number: self.last_number,
+            superseded,
+        })
+    }
+
+    /// The sessions that `joining` would take over; refuses when it may not.
+    fn conflicts(&self, joining: &Joining) -> Result<Vec<SessionId>, Refusal> {
+        let mut conflicts = Vec::new();
+        if let Some(session) = self.sessions.named(&joining.label.name) {
+            if joining.resume != Some(session.token) {
+                return Err(Refusal::NameTaken(joining.label.name.clone()));
+            }
+            conflicts.push(session.card.label.id);
+        }
+        if let Some(address) = joining.address
+            && let Some(session) = self.sessions.at(address)
+        {
+            if joining.resume != Some(session.token) {
+                return Err(Refusal::AddressTaken(address));
+            }
+            if !conflicts.contains(&session.card.label.id) {
+                conflicts.push(session.card.label.id);
+            }
+        }
+        Ok(conflicts)
+    }
+
+    fn check_account(&self, account: IpAddr, replaced: &[SessionId]) -> Result<(), Refusal> {
+        let limit = self.limits.sessions_per_address;
+        let freed = replaced
+            .iter()
+            .filter_map(|id| self.session(*id))
+            .filter(|session| session.account == account)
+            .count();
+        if limit > 0 && self.sessions.of_account(account) - freed >= limit {
+            return Err(Refusal::TooManySessions {
+                source_ip: account,
+                limit,
+            });
+        }
+        Ok(())
+    }
+
+    /// Ends a session: it and everything that it holds are gone. `None` when it is gone already.
+    pub fn leave(&mut self, id: SessionId) -> Option<Member> {
+        let (slot, session) = self.sessions.remove(id)?;
+        for number in session.documents.iter() {
+            self.documents.release(number, slot);
+        }
+        Some(session.member())
+    }
+
+    /// Adds documents to what a session holds, all or none. One whose number and format it holds already replaces
+    /// that one; of two such in one announcement, the last one counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotRegistered`], [`Refusal::Observer`], [`Refusal::SizeDiffers`], [`Refusal::TooManyOfSession`],
+    /// [`Refusal::TooManyInAll`].
+    pub fn announce(&mut self, id: SessionId, documents: Vec<Document>) -> Result<Change, Refusal> {
+        let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
+        let session = self.sessions.get(slot).ok_or(Refusal::NotRegistered)?;
+        if session.card.address.is_none() {
+            return Err(Refusal::Observer);
+        }
+        self.check_sizes(&documents)?;
+        let latest: BTreeMap<DocumentKey, Document> = documents
+            .into_iter()
+            .map(|document| (document.id.key, document))
+            .collect();
+        self.check_room(session, latest.values())?;
+
+        let mut keys = Vec::new();
+        for (key, document) in latest {
+            if self.replace(slot, document) {
+                keys.push(key);
+            }
+        }
+        self.change(id, keys)
+    }
+
+    /// Refuses documents whose digest is known with another length: one of the two claims is a lie.
+    fn check_sizes(&self, documents: &[Document]) -> Result<(), Refusal> {
+        let mut claimed: HashMap<DocumentId, u64> = HashMap::with_capacity(documents.len());
+        for (place, document) in documents.iter().enumerate() {
+            let known = self
+                .documents
+                .get(&document.id)
+                .map(|record| record.document.size_bytes);
+            let known_bytes = *claimed
+                .entry(document.id)
+                .or_insert_with(|| known.unwrap_or(document.size_bytes));
+            if known_bytes != document.size_bytes {
+                return Err(Refusal::SizeDiffers { place, known_bytes });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses documents, one a key, for which the session or the index has no room.
+    fn check_room<'a>(&self, session: &Session, documents: impl Iterator<Item = &'a Document>) -> Result<(), Refusal> {
+        let (mut of_session, mut in_all) = (session.documents.len(), self.documents.len());
+        for document in documents {
+            let replaced = self.documents.held(document.id.key, &session.documents);
+            of_session += usize::from(replaced.is_none());
+            in_all += usize::from(self.documents.get(&document.id).is_none());
+            let frees = |record: &documents::Record| record.holders.len() == 1 && record.document.id != document.id;
+            in_all -= usize::from(replaced.is_some_and(|(_, record)| frees(record)));
+        }
+        if of_session > self.limits.session_documents {
+            return Err(Refusal::TooManyOfSession {
+                limit: self.limits.session_documents,
+            });
+        }
+        if in_all > self.limits.documents && in_all > self.documents.len() {
+            return Err(Refusal::TooManyInAll {
+                limit: self.limits.documents,
+            });
+        }
+        Ok(())
+    }
+
+    /// Makes the session in `slot` hold `document` in place of what it holds of that key; says whether that is new.
+    fn replace(&mut self, slot: u32, document: Document) -> bool {
+        let Some(session) = self.sessions.get_mut(slot) else {
+            return false;
+        };
+        let key = document.id.key;
+        let old = self
+            .documents
+            .held(key, &session.documents)
+            .map(|(number, record)| (number, record.document.id));
+        let is_new = old.is_none_or(|(_, id)| id != document.id);
+        if let Some((number, _)) = old
+            && is_new
+        {
+            session.documents.remove(number);
+            session.count(key.format, -1);
+            self.documents.release(number, slot);
+        }
+        let number = self.documents.hold(document, slot);
+        if session.documents.insert(number) {
+            session.count(key.format, 1);
+        }
+        is_new
+    }
+
+    /// Takes documents back. Keys that the session does not hold are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotRegistered`].
+    pub fn withdraw(&mut self, id: SessionId, mut keys: Vec<DocumentKey>) -> Result<Change, Refusal> {
+        let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
+        let session = self.sessions.get_mut(slot).ok_or(Refusal::NotRegistered)?;
+        keys.sort_unstable();
+        keys.retain(|key| {
+            let Some((number, _)) = self.documents.held(*key, &session.documents) else {
+                return false;
+            };
+            session.documents.remove(number);
+            session.count(key.format, -1);
+            self.documents.release(number, slot);
+            true
+        });
+        self.change(id, keys)
+    }
+
+    fn change(&self, id: SessionId, keys: Vec<DocumentKey>) -> Result<Change, Refusal> {
+        let session = self.session(id).ok_or(Refusal::NotRegistered)?;
+        Ok(Change {
+            member: session.member(),
+            keys,
+            total: count(session.documents.len()),
+        })
+    }
+
+    /// Notes how busy a session is, and returns how many documents it has.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::NotRegistered`].
+    pub fn heartbeat(&mut self, id: SessionId, upload_count: u32) -> Result<u32, Refusal> {
+        let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
+        let session = self.sessions.get_mut(slot).ok_or(Refusal::NotRegistered)?;
+        session.upload_count = upload_count;
+        Ok(count(session.documents.len()))
+    }
+
+    /// Notes whether others can reach a session. Returns the session when that is news.
+    pub fn set_reachability(&mut self, id: SessionId, reachability: Reachability) -> Option<Member> {
+        let slot = self.sessions.slot(id)?;
+        let session = self.sessions.get_mut(slot)?;
+        let is_news = session.reachability != reachability;
+        session.reachability = reachability;
+        is_news.then(|| session.member())
+    }
+
+    /// The session that a peer is named by.
+    #[must_use]
+    pub fn find(&self, peer: &PeerRef) -> Option<SessionId> {
+        let session = match peer {
+            PeerRef::Id(id) => self.session(*id),
+            PeerRef::Name(name) => self.sessions.named(name),
+        };
+        session.map(|session| session.card.label.id)
+    }
+
+    fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(self.sessions.slot(id)?)
+    }
+}
+
+/// A number of documents as the wire has it; the limits keep it far below.
+fn count(documents: usize) -> u32 {
+    u32::try_from(documents).unwrap_or(u32::MAX)
+}

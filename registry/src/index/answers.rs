@@ -1,0 +1,321 @@
+//! What the index answers. Answers refer to shared values, so that they can be spelled out after the lock is free.
+
+use std::{net::IpAddr, sync::Arc};
+
+use p2p_ci::{
+    address,
+    document::{Document, DocumentId, Format},
+    identity::SessionId,
+    message::{DocumentEntry, Holder, IndexFilter, LookupQuery, PeerInfo, Reachability},
+};
+use rand::{Rng, seq::SliceRandom as _};
+
+use super::{
+    Card, Counts, Index, count,
+    documents::Record,
+    sessions::{Session, Sessions},
+};
+
+/// Who asks: decides which holders are of use to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asker {
+    /// Its source address.
+    pub ip: IpAddr,
+    /// Its own session, which it never wants to hear of.
+    pub session: Option<SessionId>,
+}
+
+/// A document that was found, with a sample of its holders.
+#[derive(Debug, Clone)]
+pub struct Found {
+    document: Arc<Document>,
+    holder_count: u32,
+    holders: Vec<Arc<Card>>,
+}
+
+impl Found {
+    /// The answer, spelled out.
+    #[must_use]
+    pub fn into_entry(self) -> DocumentEntry {
+        let holder = |card: Arc<Card>| {
+            Some(Holder {
+                id: card.label.id,
+                name: card.label.name.clone(),
+                address: card.address?,
+            })
+        };
+        DocumentEntry {
+            document: Document::clone(&self.document),
+            holder_count: self.holder_count,
+            holders: self.holders.into_iter().filter_map(holder).collect(),
+        }
+    }
+}
+
+/// Why a lookup found nobody from whom the asker could get an RFC: peers hold it, but none of them is of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unusable {
+    /// Holders to which the registry has not connected back yet.
+    pub pending: u32,
+    /// Holders that it could not reach.
+    pub unreachable: u32,
+    /// Holders with an address that means something else where the asker is.
+    pub elsewhere: u32,
+}
+
+/// Part of a walk through the index.
+#[derive(Debug, Clone)]
+pub struct Walk {
+    /// What the filter lets through.
+    pub found: Vec<Found>,
+    /// Where to go on, or `None` at the end.
+    pub next: Option<DocumentId>,
+}
+
+/// Which documents a walk stops at.
+#[derive(Debug, Clone, Copy)]
+pub struct WalkQuery {
+    /// Only these numbers, and only this format.
+    pub filter: IndexFilter,
+    /// Only what this session holds.
+    pub holder: Option<SessionId>,
+    /// At most so many holders for each document.
+    pub max_holders: usize,
+}
+
+/// A registered session as it was at one moment.
+#[derive(Debug, Clone)]
+pub struct PeerView {
+    /// Its place in the order of registration.
+    pub number: u64,
+    card: Arc<Card>,
+    counts: Counts,
+    reachability: Reachability,
+    upload_count: u32,
+}
+
+impl PeerView {
+    fn of(session: &Session) -> Self {
+        Self {
+            number: session.number,
+            card: Arc::clone(&session.card),
+            counts: session.counts,
+            reachability: session.reachability,
+            upload_count: session.upload_count,
+        }
+    }
+
+    /// The view, spelled out.
+    #[must_use]
+    pub fn into_info(self) -> PeerInfo {
+        let counts = Format::ALL.into_iter().zip(self.counts);
+        PeerInfo {
+            id: self.card.label.id,
+            name: self.card.label.name.clone(),
+            address: self.card.address,
+            document_counts: counts.filter(|(_, count)| *count > 0).collect(),
+            registered: self.card.registered,
+            reachability: self.reachability,
+            upload_count: self.upload_count,
+        }
+    }
+}
+
+/// What a holder is to an asker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Usable,
+    Pending,
+    Unreachable,
+    Elsewhere,
+    /// The asker itself.
+    Own,
+}
+
+impl Asker {
+    fn use_of(&self, session: &Session) -> Use {
+        if self.session == Some(session.card.label.id) {
+            return Use::Own;
+        }
+        match (session.reachability, session.card.address) {
+            (Reachability::Pending, _) => Use::Pending,
+            (Reachability::Unreachable | Reachability::Observer, _) | (_, None) => Use::Unreachable,
+            (Reachability::Reachable, Some(address)) if address::reaches(self.ip, address.ip()) => Use::Usable,
+            (Reachability::Reachable, Some(_)) => Use::Elsewhere,
+        }
+    }
+}
+
+impl Index {
+    /// The documents of one number that somebody holds from whom `asker` could get them: in order of format, and of
+    /// one format those with most holders first (of metadata records, the newest first). At most `max_documents`; of
+    /// more, each format keeps its first ones.
+    ///
+    /// # Errors
+    ///
+    /// When there are none; says who holds some that the asker could not get.
+    pub fn lookup(
+        &self,
+        query: &LookupQuery,
+        asker: Asker,
+        max_documents: usize,
+        rng: &mut impl Rng,
+    ) -> Result<Vec<Found>, Unusable> {
+        let is_wanted = |record: &&Record| {
+            let id = record.document.id;
+            query.format.is_none_or(|format| format == id.key.format) && query.sha256_prefix.matches(&id.sha256)
+        };
+        let records = || self.documents.of_number(query.number).filter(is_wanted);
+        let mut found: Vec<Found> = records()
+            .map(|record| self.answer(record, asker, query.max_holders, rng))
+            .filter(|found| !found.holders.is_empty())
+            .collect();
+        if found.is_empty() {
+            return Err(self.unusable(records(), asker));
+        }
+        found.sort_by_key(rank);
+        keep_first_of_each_format(&mut found, max_documents);
+        Ok(found)
+    }
+
+    /// The holders of `records`, each counted once, by why they are of no use.
+    fn unusable<'a>(&'a self, records: impl Iterator<Item = &'a Record>, asker: Asker) -> Unusable {
+        let mut slots: Vec<u32> = records.flat_map(|record| record.holders.iter()).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        let mut unusable = Unusable::default();
+        for session in slots.into_iter().filter_map(|slot| self.sessions.get(slot)) {
+            match asker.use_of(session) {
+                Use::Pending => unusable.pending += 1,
+                Use::Unreachable => unusable.unreachable += 1,
+                Use::Elsewhere => unusable.elsewhere += 1,
+                Use::Usable | Use::Own => {}
+            }
+        }
+        unusable
+    }
+
+    /// The next part of the index in order of document id, behind `after`: looks at no more than `max_visited`
+    /// documents. An asker with a session is not among the holders, and what only it holds is left out.
+    pub fn walk(
+        &self,
+        query: &WalkQuery,
+        asker: Asker,
+        after: Option<DocumentId>,
+        max_visited: usize,
+        rng: &mut impl Rng,
+    ) -> Walk {
+        let IndexFilter { range, format } = query.filter;
+        let holder = query.holder.map(|id| self.session(id));
+        let mut walk = Walk {
+            found: Vec::new(),
+            next: None,
+        };
+        let mut last = None;
+        for (visited, (number, id, record)) in self.documents.from(range.first, after).enumerate() {
+            if id.key.number > range.last {
+                return walk;
+            }
+            if visited == max_visited {
+                walk.next = last;
+                return walk;
+            }
+            last = Some(*id);
+            let is_held = match holder {
+                None => true,
+                Some(session) => session.is_some_and(|session| session.documents.contains(number)),
+            };
+            if is_held && format.is_none_or(|format| format == id.key.format) {
+                let found = self.answer(record, asker, query.max_holders, rng);
+                if found.holder_count > 0 {
+                    walk.found.push(found);
+                }
+            }
+        }
+        walk
+    }
+
+    /// The registered sessions in order of registration, from behind number `after` on, at most `max` of them.
+    #[must_use]
+    pub fn peers(&self, after: u64, max: usize) -> Vec<PeerView> {
+        self.sessions.after(after).take(max).map(PeerView::of).collect()
+    }
+
+    /// One registered session.
+    #[must_use]
+    pub fn peer(&self, id: SessionId) -> Option<PeerView> {
+        self.session(id).map(PeerView::of)
+    }
+
+    /// A document with a uniform sample of the holders that are of use to the asker: its neighbours first, then those
+    /// with fewer uploads, then in random order.
+    fn answer(&self, record: &Record, asker: Asker, max_holders: usize, rng: &mut impl Rng) -> Found {
+        let usable = |slot| {
+            self.sessions
+                .get(slot)
+                .is_some_and(|session| asker.use_of(session) == Use::Usable)
+        };
+        let mut slots = record.holders.sample(max_holders, rng, usable);
+        slots.shuffle(rng);
+        let own = asker.session.and_then(|id| self.sessions.slot(id));
+        let is_own = own.is_some_and(|slot| record.holders.contains(slot));
+        Found {
+            document: Arc::clone(&record.document),
+            holder_count: count(record.holders.len() - usize::from(is_own)),
+            holders: nearest_first(&self.sessions, &slots, asker.ip),
+        }
+    }
+}
+
+fn nearest_first(sessions: &Sessions, slots: &[u32], asker: IpAddr) -> Vec<Arc<Card>> {
+    let home = address::neighbourhood(asker);
+    let mut holders: Vec<(bool, u32, &Arc<Card>)> = slots
+        .iter()
+        .filter_map(|slot| sessions.get(*slot))
+        .map(|session| {
+            let address = session.card.address;
+            let is_far = address.is_none_or(|address| address::neighbourhood(address.ip()) != home);
+            (is_far, session.upload_count, &session.card)
+        })
+        .collect();
+    holders.sort_by_key(|(is_far, upload_count, _)| (*is_far, *upload_count));
+    holders.into_iter().map(|(_, _, card)| Arc::clone(card)).collect()
+}
+
+/// Format, then the newest metadata record, then the most holders; the digest makes the order a total one.
+fn rank(found: &Found) -> impl Ord + use<> {
+    use std::cmp::Reverse;
+    let id = found.document.id;
+    let newest = match id.key.format {
+        Format::Json => found.document.modified,
+        Format::Txt | Format::Html | Format::Pdf | Format::Xml => None,
+    };
+    (id.key.format, Reverse(newest), Reverse(found.holder_count), id.sha256)
+}
+
+/// Keeps `max` of documents in order of rank: the first one of every format before the second one of any.
+fn keep_first_of_each_format(found: &mut Vec<Found>, max: usize) {
+    if found.len() <= max {
+        return;
+    }
+    let mut places: Vec<(usize, usize)> = Vec::with_capacity(found.len());
+    let mut previous = None;
+    for (place, item) in found.iter().enumerate() {
+        let format = item.document.id.key.format;
+        let of_format = match (previous, places.last()) {
+            (Some(known), Some((of_format, _))) if known == format => of_format + 1,
+            _ => 0,
+        };
+        previous = Some(format);
+        places.push((of_format, place));
+    }
+    places.sort_unstable();
+    let mut kept: Vec<usize> = places.into_iter().take(max).map(|(_, place)| place).collect();
+    kept.sort_unstable();
+    let mut place = 0;
+    found.retain(|_| {
+        let keep = kept.binary_search(&place).is_ok();
+        place += 1;
+        keep
+    });
+}

@@ -1,0 +1,159 @@
+//! The documents of the index, interned: each has a small number and the set of slots that hold it.
+
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+use p2p_ci::{
+    digest::Sha256,
+    document::{Document, DocumentId, DocumentKey, RfcNumber},
+};
+
+use super::id_set::IdSet;
+
+/// A document and who holds it.
+#[derive(Debug)]
+pub(super) struct Record {
+    /// What its announcers claim about it. Shared, so that an answer can be built after the lock is free again.
+    pub(super) document: Arc<Document>,
+    /// The slots of the sessions that hold it; never empty.
+    pub(super) holders: IdSet,
+}
+
+/// Every document that anybody holds.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    by_id: BTreeMap<DocumentId, u32>,
+    records: Vec<Option<Record>>,
+    free: Vec<u32>,
+}
+
+/// The smallest and largest digest, to name all documents of a key.
+const ANY_DIGEST: [[u8; 32]; 2] = [[0x00; 32], [0xff; 32]];
+
+fn ids_of(first: DocumentKey, last: DocumentKey) -> (Bound<DocumentId>, Bound<DocumentId>) {
+    let [least, most] = ANY_DIGEST.map(Sha256::from_bytes);
+    let id = |key, sha256| DocumentId { key, sha256 };
+    (Bound::Included(id(first, least)), Bound::Included(id(last, most)))
+}
+
+impl Documents {
+    /// Number of distinct documents.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    fn record(&self, number: u32) -> Option<&Record> {
+        self.records.get(number as usize)?.as_ref()
+    }
+
+    fn record_mut(&mut self, number: u32) -> Option<&mut Record> {
+        self.records.get_mut(number as usize)?.as_mut()
+    }
+
+    /// The document with this id.
+    pub(super) fn get(&self, id: &DocumentId) -> Option<&Record> {
+        self.by_id.get(id).and_then(|number| self.record(*number))
+    }
+
+    /// The document of that key which is in `held`, with its number.
+    pub(super) fn held(&self, key: DocumentKey, held: &IdSet) -> Option<(u32, &Record)> {
+        self.by_id
+            .range(ids_of(key, key))
+            .find(|(_, number)| held.contains(**number))
+            .and_then(|(_, number)| Some((*number, self.record(*number)?)))
+    }
+
+    /// The documents of one RFC number, in order of format and digest.
+    pub(super) fn of_number(&self, number: RfcNumber) -> impl Iterator<Item = &Record> {
+        use p2p_ci::document::Format;
+        let key = |format| DocumentKey { number, format };
+        let [first, .., last] = Format::ALL.map(key);
+        self.by_id
+            .range(ids_of(first, last))
+            .filter_map(|(_, number)| self.record(*number))
+    }
+
+    /// Documents in order of id, from RFC `first` on, or from behind `after` if that is later, with their numbers.
+    pub(super) fn from(
+        &self,
+        first: RfcNumber,
+        after: Option<DocumentId>,
+    ) -> impl Iterator<Item = (u32, &DocumentId, &Record)> {
+        use p2p_ci::document::Format;
+        let key = DocumentKey {
+            number: first,
+            format: Format::Txt,
+        };
+        let start = match (after, ids_of(key, key).0) {
+            (Some(after), Bound::Included(first)) if after >= first => Bound::Excluded(after),
+            (_, first) => first,
+        };
+        self.by_id
+            .range((start, Bound::Unbounded))
+            .filter_map(|(id, number)| Some((*number, id, self.record(*number)?)))
+    }
+
+    /// Makes `slot` a holder of `document` and returns the document's number.
+    ///
+    /// Of what several announcers claim, the first title that is not empty and the earliest time stay.
+    pub(super) fn hold(&mut self, document: Document, slot: u32) -> u32 {
+        let number = match self.by_id.get(&document.id) {
+            Some(number) => *number,
+            None => self.place(&document),
+        };
+        if let Some(record) = self.record_mut(number) {
+            record.holders.insert(slot);
+            merge(&mut record.document, document);
+        }
+        number
+    }
+
+    fn place(&mut self, document: &Document) -> u32 {
+        let record = Some(Record {
+            document: Arc::new(document.clone()),
+            holders: IdSet::default(),
+        });
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None => {
+                self.records.push(None);
+                u32::try_from(self.records.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        if let Some(place) = self.records.get_mut(number as usize) {
+            *place = record;
+        }
+        self.by_id.insert(document.id, number);
+        number
+    }
+
+    /// Ends that `slot` holds document `number`, and returns its key. A document that nobody holds is gone.
+    pub(super) fn release(&mut self, number: u32, slot: u32) -> Option<DocumentKey> {
+        let record = self.record_mut(number)?;
+        record.holders.remove(slot);
+        let id = record.document.id;
+        if record.holders.is_empty() {
+            self.by_id.remove(&id);
+            if let Some(place) = self.records.get_mut(number as usize) {
+                *place = None;
+            }
+            self.free.push(number);
+        }
+        Some(id.key)
+    }
+}
+
+/// Keeps the first title that is not empty and the earliest time.
+fn merge(known: &mut Arc<Document>, claim: Document) {
+    let better_title = known.title.as_str().is_empty() && !claim.title.as_str().is_empty();
+    let earlier = match (known.modified, claim.modified) {
+        (Some(known), Some(claim)) => claim < known,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    };
+    if better_title {
+        Arc::make_mut(known).title = claim.title;
+    }
+    if earlier {
+        Arc::make_mut(known).modified = claim.modified;
+    }
+}

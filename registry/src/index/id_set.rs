@@ -1,0 +1,300 @@
+//! A set of small numbers, kept sorted while they are few and as a row of bits when that is smaller.
+
+use rand::{Rng, RngExt as _};
+
+/// Up to so many members are always kept as a sorted list: it is searched within two cache lines.
+const FEW: usize = 32;
+
+/// Bits of one word of a row.
+const WORD_BITS: u32 = u64::BITS;
+
+/// A set of slots or document numbers.
+#[derive(Debug, Clone)]
+pub struct IdSet(Members);
+
+#[derive(Debug, Clone)]
+enum Members {
+    Few(Vec<u32>),
+    Many(Row),
+}
+
+/// One bit for each number from 0 to the largest member at least.
+#[derive(Debug, Clone)]
+struct Row {
+    words: Vec<u64>,
+    len: usize,
+}
+
+fn word_of(id: u32) -> usize {
+    (id / WORD_BITS) as usize
+}
+
+fn bit_of(id: u32) -> u64 {
+    1 << (id % WORD_BITS)
+}
+
+impl Row {
+    fn contains(&self, id: u32) -> bool {
+        self.words.get(word_of(id)).is_some_and(|word| word & bit_of(id) != 0)
+    }
+
+    fn insert(&mut self, id: u32) -> bool {
+        if self.words.len() <= word_of(id) {
+            self.words.resize(word_of(id) + 1, 0);
+        }
+        let Some(word) = self.words.get_mut(word_of(id)) else {
+            return false;
+        };
+        let added = *word & bit_of(id) == 0;
+        *word |= bit_of(id);
+        self.len += usize::from(added);
+        added
+    }
+
+    fn remove(&mut self, id: u32) -> bool {
+        let Some(word) = self.words.get_mut(word_of(id)) else {
+            return false;
+        };
+        let removed = *word & bit_of(id) != 0;
+        *word &= !bit_of(id);
+        self.len -= usize::from(removed);
+        removed
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0u32..).zip(&self.words).flat_map(|(index, word)| {
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                let bit = (rest != 0).then(|| rest.trailing_zeros())?;
+                rest &= rest - 1;
+                Some(index * WORD_BITS + bit)
+            })
+        })
+    }
+}
+
+/// Whether `len` members up to the one in word `last_word` take less room as bits than as a list.
+fn is_better_as_bits(len: usize, last_word: usize) -> bool {
+    len > FEW && len * size_of::<u32>() > (last_word + 1) * size_of::<u64>()
+}
+
+/// Whether so many members would take less than half the room as a list. The factor keeps a set whose size swings
+/// around the border from being rebuilt each time.
+fn is_better_as_list(len: usize, words: usize) -> bool {
+    len <= FEW / 2 || 2 * len * size_of::<u32>() < words * size_of::<u64>()
+}
+
+impl Default for IdSet {
+    fn default() -> Self {
+        Self(Members::Few(Vec::new()))
+    }
+}
+
+impl IdSet {
+    /// Number of members.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Members::Few(list) => list.len(),
+            Members::Many(row) => row.len,
+        }
+    }
+
+    /// Whether there are no members.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether `id` is a member.
+    #[must_use]
+    pub fn contains(&self, id: u32) -> bool {
+        match &self.0 {
+            Members::Few(list) => list.binary_search(&id).is_ok(),
+            Members::Many(row) => row.contains(id),
+        }
+    }
+
+    /// Adds `id`; says whether it is new.
+    pub fn insert(&mut self, id: u32) -> bool {
+        if let Members::Many(row) = &self.0
+            && is_better_as_list(row.len + 1, word_of(id) + 1)
+        {
+            self.0 = Members::Few(row.iter().collect());
+        }
+        match &mut self.0 {
+            Members::Many(row) => row.insert(id),
+            Members::Few(list) => {
+                let Err(place) = list.binary_search(&id) else {
+                    return false;
+                };
+                list.insert(place, id);
+                if let Some(last) = list.last()
+                    && is_better_as_bits(list.len(), word_of(*last))
+                {
+                    let mut row = Row {
+                        words: vec![0; word_of(*last) + 1],
+                        len: 0,
+                    };
+                    for id in list {
+                        row.insert(*id);
+                    }
+                    self.0 = Members::Many(row);
+                }
+                true
+            }
+        }
+    }
+
+    /// Removes `id`; says whether it was a member.
+    pub fn remove(&mut self, id: u32) -> bool {
+        match &mut self.0 {
+            Members::Few(list) => list.binary_search(&id).map(|place| list.remove(place)).is_ok(),
+            Members::Many(row) => {
+                let removed = row.remove(id);
+                if removed && is_better_as_list(row.len, row.words.len()) {
+                    self.0 = Members::Few(row.iter().collect());
+                }
+                removed
+            }
+        }
+    }
+
+    /// The members in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        let (list, row) = match &self.0 {
+            Members::Few(list) => (Some(list), None),
+            Members::Many(row) => (None, Some(row)),
+        };
+        list.into_iter()
+            .flatten()
+            .copied()
+            .chain(row.into_iter().flat_map(Row::iter))
+    }
+
+    /// A uniform sample of at most `count` of the members that are `usable`, in no particular order.
+    pub fn sample(&self, count: usize, rng: &mut impl Rng, usable: impl Fn(u32) -> bool) -> Vec<u32> {
+        if let Members::Many(row) = &self.0
+            && row.len > 2 * count
+            && let Some(chosen) = probe(row, count, rng, &usable)
+        {
+            return chosen;
+        }
+        let mut chosen: Vec<u32> = Vec::with_capacity(count);
+        // Each of the first n usable members is among the chosen with the same probability, count / n (reservoir).
+        for (seen, id) in self.iter().filter(|id| usable(*id)).enumerate() {
+            if chosen.len() < count {
+                chosen.push(id);
+            } else if let Some(place) = chosen.get_mut(rng.random_range(0..=seen)) {
+                *place = id;
+            }
+        }
+        chosen
+    }
+}
+
+/// Draws members of a well-filled row by trying places at random, which does not depend on the number of members.
+/// Gives up when too few of them are usable.
+fn probe(row: &Row, count: usize, rng: &mut impl Rng, usable: &impl Fn(u32) -> bool) -> Option<Vec<u32>> {
+    /// A row has at least one member in 64 places, so that this finds enough of them unless most are not usable.
+    const TRIES_EACH: usize = 128;
+    let places = u32::try_from(row.words.len()).ok()?.checked_mul(WORD_BITS)?;
+    let mut chosen: Vec<u32> = Vec::with_capacity(count);
+    for _ in 0..TRIES_EACH * count {
+        if chosen.len() == count {
+            break;
+        }
+        let id = rng.random_range(0..places);
+        if row.contains(id) && usable(id) && !chosen.contains(&id) {
+            chosen.push(id);
+        }
+    }
+    (chosen.len() == count).then_some(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use rand::{SeedableRng as _, rngs::StdRng};
+
+    use super::*;
+
+    /// Numbers around the borders at which the form changes: dense runs, and single ones far away.
+    fn ids() -> impl Strategy<Value = u32> {
+        prop_oneof![4 => 0u32..80, 2 => 0u32..3000, 1 => 100_000u32..200_000]
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_set(steps in prop::collection::vec((any::<bool>(), ids()), 0..600)) {
+            let (mut set, mut model) = (IdSet::default(), BTreeSet::new());
+            for (add, id) in steps {
+                if add {
+                    prop_assert_eq!(set.insert(id), model.insert(id));
+                } else {
+                    prop_assert_eq!(set.remove(id), model.remove(&id));
+                }
+                prop_assert_eq!(set.len(), model.len());
+                prop_assert_eq!(set.contains(id), add);
+            }
+            prop_assert!(set.iter().eq(model.iter().copied()));
+        }
+    }
+
+    #[test]
+    fn both_forms_are_used_and_left_again() {
+        let mut set = IdSet::default();
+        (0..64).for_each(|id| assert!(set.insert(id)));
+        assert!(matches!(set.0, Members::Many(_)));
+        set.insert(100_000);
+        assert!(
+            matches!(set.0, Members::Few(_)),
+            "a far member would cost 12 KB as bits"
+        );
+        set.remove(100_000);
+        set.insert(64);
+        assert!(matches!(set.0, Members::Many(_)));
+        (10..65).for_each(|id| assert!(set.remove(id)));
+        assert!(matches!(set.0, Members::Few(_)));
+        assert!(set.iter().eq(0..10));
+    }
+
+    #[test]
+    fn samples_are_uniform_over_the_usable() {
+        let mut rng = StdRng::seed_from_u64(7);
+        for members in [20u32, 1000] {
+            let mut set = IdSet::default();
+            (0..members).for_each(|id| _ = set.insert(id * 2));
+            let mut hits = vec![0u32; members as usize];
+            const ROUNDS: u32 = 40_000;
+            for _ in 0..ROUNDS {
+                let chosen = set.sample(4, &mut rng, |id| id % 4 == 0);
+                assert_eq!(chosen.iter().collect::<BTreeSet<_>>().len(), 4);
+                chosen.iter().for_each(|id| hits[*id as usize / 2] += 1);
+            }
+            let expected = f64::from(ROUNDS) * 4.0 / f64::from(members / 2);
+            for (id, count) in hits.iter().enumerate() {
+                if id % 2 == 1 {
+                    assert_eq!(*count, 0, "{id} is not usable");
+                } else {
+                    // Six standard deviations of a binomial count.
+                    assert!(
+                        (f64::from(*count) - expected).abs() < 6.0 * expected.sqrt(),
+                        "{id}: {count}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_sample_finds_the_only_usable_member() {
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut set = IdSet::default();
+        (0..5000).for_each(|id| _ = set.insert(id));
+        assert_eq!(set.sample(8, &mut rng, |id| id == 4999), [4999]);
+        assert!(set.sample(8, &mut rng, |_| false).is_empty());
+    }
+}

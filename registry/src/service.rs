@@ -1,0 +1,171 @@
+//! The Registry service: decodes requests, asks swarm or session, encodes answers. Decides nothing.
+
+use std::net::SocketAddr;
+
+use futures_core::{Stream, stream::BoxStream};
+use futures_util::stream::try_unfold;
+use p2p_ci::{
+    limits::{MAX_REGISTRY_MESSAGE_BYTES, MAX_REGISTRY_REQUEST_BYTES},
+    message::{ListQuery, LookupManyQuery, LookupQuery},
+    pb::{
+        self,
+        registry_server::{Registry, RegistryServer},
+    },
+    transport::Source,
+    wire::registry::{decode_request, encode_reply},
+};
+use tokio_stream::StreamExt as _;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
+
+use crate::{
+    error::{InboundError, RegistryError, StreamEnd},
+    index::answers::Asker,
+    session::{self, Environment, Inbound},
+};
+
+/// The gRPC face of the registry.
+#[derive(Debug)]
+pub struct Service {
+    environment: Environment,
+    sessions: TaskTracker,
+}
+
+/// The service, ready to be served. Sessions run on `sessions`.
+#[must_use]
+pub fn registry_service(environment: Environment, sessions: TaskTracker) -> RegistryServer<Service> {
+    RegistryServer::new(Service { environment, sessions })
+        .max_decoding_message_size(MAX_REGISTRY_REQUEST_BYTES)
+        .max_encoding_message_size(MAX_REGISTRY_MESSAGE_BYTES)
+}
+
+fn source_of<T>(request: &Request<T>) -> Result<SocketAddr, RegistryError> {
+    let source = request.extensions().get::<Source>();
+    source
+        .map(|Source(source)| *source)
+        .ok_or_else(|| StreamEnd::Internal("the source of this connection is not known").into())
+}
+
+fn asker_of<T>(request: &Request<T>) -> Result<Asker, RegistryError> {
+    Ok(Asker {
+        ip: source_of(request)?.ip(),
+        session: None,
+    })
+}
+
+fn decode_inbound(item: Result<pb::RegisterRequest, Status>) -> Result<Inbound, InboundError> {
+    let request = item.map_err(|status| InboundError::of(&status))?;
+    let is_hello = matches!(request.body, Some(pb::register_request::Body::Hello(_)));
+    let (request_id, request) = decode_request(request);
+    Ok(Inbound {
+        request_id,
+        is_hello,
+        request,
+    })
+}
+
+fn status(end: StreamEnd) -> Status {
+    RegistryError::from(end).into()
+}
+
+type Answers<T> = BoxStream<'static, Result<T, Status>>;
+
+fn boxed<T>(answers: impl Stream<Item = Result<T, Status>> + Send + 'static) -> Response<Answers<T>> {
+    Response::new(Box::pin(answers))
+}
+
+#[tonic::async_trait]
+impl Registry for Service {
+    type RegisterStream = Answers<pb::RegisterResponse>;
+    type LookupManyStream = Answers<pb::LookupManyResponse>;
+    type ListDocumentsStream = Answers<pb::ListDocumentsResponse>;
+    type ListPeersStream = Answers<pb::ListPeersResponse>;
+    type WatchStream = Answers<pb::WatchResponse>;
+
+    /// Answers with headers at once and reads in a task: a client may send its first message only after them.
+    async fn register(
+        &self,
+        request: Request<Streaming<pb::RegisterRequest>>,
+    ) -> Result<Response<Self::RegisterStream>, Status> {
+        let source = source_of(&request)?;
+        let inbound = request.into_inner().map(decode_inbound);
+        let (outbox, replies) = session::outbox();
+        let span = tracing::info_span!("session", %source, peer = tracing::field::Empty, id = tracing::field::Empty);
+        let session = session::serve(self.environment.clone(), source, inbound, outbox);
+        self.sessions.spawn(session.instrument(span));
+        Ok(boxed(replies.map(|reply| {
+            reply
+                .map(|(request_id, reply)| encode_reply(request_id, reply))
+                .map_err(Status::from)
+        })))
+    }
+
+    async fn lookup(&self, request: Request<pb::LookupRequest>) -> Result<Response<pb::LookupResponse>, Status> {
+        let asker = asker_of(&request)?;
+        let query: LookupQuery = request.into_inner().try_into()?;
+        let entries = self.environment.swarm.lookup(&query, asker)?;
+        Ok(Response::new(pb::LookupResponse {
+            documents: entries.iter().map(Into::into).collect(),
+        }))
+    }
+
+    async fn lookup_many(
+        &self,
+        request: Request<pb::LookupManyRequest>,
+    ) -> Result<Response<Self::LookupManyStream>, Status> {
+        let asker = asker_of(&request)?;
+        let query: LookupManyQuery = request.into_inner().try_into()?;
+        let stop = self.environment.stop.clone();
+        let lookups = self.environment.swarm.lookup_many(query, asker, stop);
+        Ok(boxed(try_unfold(lookups, |mut lookups| async {
+            let answer = lookups.next().await.map_err(status)?;
+            Ok(answer.map(|(number, entries)| {
+                let response = pb::LookupManyResponse {
+                    number: number.get(),
+                    documents: entries.iter().map(Into::into).collect(),
+                };
+                (response, lookups)
+            }))
+        })))
+    }
+
+    async fn list_documents(
+        &self,
+        request: Request<pb::ListDocumentsRequest>,
+    ) -> Result<Response<Self::ListDocumentsStream>, Status> {
+        let asker = asker_of(&request)?;
+        let query: ListQuery = request.into_inner().try_into()?;
+        let stop = self.environment.stop.clone();
+        let documents = self.environment.swarm.list(query, asker, stop)?;
+        Ok(boxed(try_unfold(documents, |mut documents| async {
+            let entry = documents.next().await.map_err(status)?;
+            Ok(entry.map(|entry| {
+                let entry = Some((&entry).into());
+                (pb::ListDocumentsResponse { entry }, documents)
+            }))
+        })))
+    }
+
+    async fn list_peers(
+        &self,
+        _request: Request<pb::ListPeersRequest>,
+    ) -> Result<Response<Self::ListPeersStream>, Status> {
+        let peers = self.environment.swarm.peers(self.environment.stop.clone());
+        Ok(boxed(try_unfold(peers, |mut peers| async {
+            let peer = peers.next().await.map_err(status)?;
+            Ok(peer.map(|peer| {
+                let peer = Some((&peer).into());
+                (pb::ListPeersResponse { peer }, peers)
+            }))
+        })))
+    }
+
+    async fn watch(&self, _request: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let watch = self.environment.swarm.watch(self.environment.stop.clone())?;
+        Ok(boxed(try_unfold(watch, |mut watch| async {
+            let event = watch.next().await.map_err(status)?;
+            Ok(Some((pb::WatchResponse::from(event.as_ref()), watch)))
+        })))
+    }
+}
