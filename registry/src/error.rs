@@ -311,11 +311,11 @@ fn too_many_sessions(source_ip: IpAddr, limit: usize) -> Failure {
     )
 }
 
-/// What was asked for, as a sentence names it: `RFC 9110`, `RFC 9110 as html`.
+/// What was asked for, as a sentence names it: `RFC 9110`, `RFC 9110 as html`. Plain text is what "the RFC" means.
 fn wanted(query: &LookupQuery) -> String {
     let format = match query.format {
+        None | Some(Format::Txt) => String::new(),
         Some(format) => format!(" as {format}"),
-        None => String::new(),
     };
     let digest = match query.sha256_prefix.as_str() {
         "" => String::new(),

@@ -1,2 +1,6 @@
-//! Placeholder.
-fn main() {}
+//! Peers against a real registry and against each other, over TCP on loopback.
+
+mod faults;
+mod link;
+mod support;
+mod swarm;

@@ -1,0 +1,319 @@
+//! Holders that lie, die or dawdle, and what it costs: never a wrong byte, never a lost document that somebody has.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use futures_core::Stream;
+use p2p_ci::{
+    address::AllowedSources,
+    client::{FILE_TRANSFER_SERVICE, registry::{SessionReceiver, SessionSender}},
+    digest::Sha256,
+    document::{Document, DocumentId, Title},
+    front_door::{self, ConnectionLimits},
+    limits,
+    message::{Hello, PeerRequest, RegistryReply},
+    pb,
+    serving::Serving,
+};
+use peer::{error::Exit, getter::How};
+use tempfile::TempDir;
+use tonic::{Request, Response, Status, Streaming, service::Routes};
+
+use crate::{
+    support::{TestPeer, TestRegistry, any_version, get, key, leftovers, within},
+    swarm::mirror,
+};
+
+/// What a scripted holder answers to one request: messages, then a status if any.
+type Script = fn(&[u8], u64) -> (Vec<Message>, Option<Status>);
+
+enum Message {
+    Header(pb::DocumentHeader),
+    Chunk(Vec<u8>),
+    /// Nothing more, and no end either.
+    Silence,
+}
+
+fn header(bytes: &[u8]) -> pb::DocumentHeader {
+    pb::DocumentHeader {
+        number: 1,
+        format: pb::Format::Txt.into(),
+        size_bytes: bytes.len() as u64,
+        sha256: Sha256::of(bytes).to_string(),
+        modified_time: None,
+    }
+}
+
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = Message> {
+    bytes.chunks(1000).map(|chunk| Message::Chunk(chunk.to_vec()))
+}
+
+/// A holder that is registered like any other, and answers by its script.
+struct FakeHolder {
+    _session: (SessionSender, SessionReceiver),
+    _serving: Serving,
+    offsets: Arc<Mutex<Vec<u64>>>,
+}
+
+struct Scripted {
+    document: Vec<u8>,
+    script: Script,
+    offsets: Arc<Mutex<Vec<u64>>>,
+}
+
+type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
+
+impl Scripted {
+    fn stream<M: Send + 'static>(&self, offset: u64, encode: fn(Message) -> Option<M>) -> Answers<M> {
+        self.offsets.lock().unwrap().push(offset);
+        let (messages, status) = (self.script)(&self.document, offset);
+        let (sender, receiver) = tokio::sync::mpsc::channel(64);
+        tokio::spawn(async move {
+            for message in messages {
+                match encode(message) {
+                    Some(message) => {
+                        if sender.send(Ok(message)).await.is_err() {
+                            return;
+                        }
+                    }
+                    None => sender.closed().await,
+                }
+            }
+            if let Some(status) = status {
+                let _ = sender.send(Err(status)).await;
+            }
+        });
+        Box::pin(tokio_stream::wrappers::ReceiverStream::new(receiver))
+    }
+}
+
+#[tonic::async_trait]
+impl pb::file_transfer_server::FileTransfer for Scripted {
+    type DownloadStream = Answers<pb::DownloadResponse>;
+    type DownloadManyStream = Answers<pb::DownloadManyResponse>;
+
+    async fn download(&self, request: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
+        use pb::download_response::Body;
+        let stream = self.stream(request.into_inner().offset, |message| match message {
+            Message::Header(header) => Some(pb::DownloadResponse { body: Some(Body::Header(header)) }),
+            Message::Chunk(chunk) => Some(pb::DownloadResponse { body: Some(Body::Chunk(chunk.into())) }),
+            Message::Silence => None,
+        });
+        Ok(Response::new(stream))
+    }
+
+    async fn download_many(
+        &self,
+        _: Request<Streaming<pb::DownloadManyRequest>>,
+    ) -> Result<Response<Self::DownloadManyStream>, Status> {
+        use pb::download_many_response::Body;
+        let stream = self.stream(0, |message| match message {
+            Message::Header(header) => Some(pb::DownloadManyResponse { request_id: 1, body: Some(Body::Header(header)) }),
+            Message::Chunk(chunk) => Some(pb::DownloadManyResponse { request_id: 1, body: Some(Body::Chunk(chunk.into())) }),
+            Message::Silence => None,
+        });
+        Ok(Response::new(stream))
+    }
+}
+
+impl FakeHolder {
+    /// Registers as a holder of RFC 1 with these bytes.
+    async fn start(registry: &TestRegistry, name: &str, document: &[u8], script: Script) -> Self {
+        let listener = front_door::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let incoming = front_door::guard(listener, ConnectionLimits { total: 64, per_source: 0 });
+        let offsets = Arc::<Mutex<Vec<u64>>>::default();
+        let service = Scripted { document: document.to_vec(), script, offsets: Arc::clone(&offsets) };
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_service_status(FILE_TRANSFER_SERVICE, tonic_health::ServingStatus::Serving).await;
+        let routes = Routes::new(pb::file_transfer_server::FileTransferServer::new(service)).add_service(health_service);
+        let serving = Serving::spawn(routes, AllowedSources::default(), incoming);
+        let session = register(registry, name, address, document).await;
+        Self { _session: session, _serving: serving, offsets }
+    }
+
+    fn was_asked(&self) -> bool {
+        !self.offsets.lock().unwrap().is_empty()
+    }
+}
+
+async fn register(registry: &TestRegistry, name: &str, address: SocketAddr, document: &[u8]) -> (SessionSender, SessionReceiver) {
+    let hello = Hello {
+        protocol_version: limits::PROTOCOL_VERSION,
+        name: name.parse().unwrap(),
+        port: Some(address.port()),
+        advertise: None,
+        resume_token: None,
+    };
+    let (sender, mut receiver) = registry.client().await.register(1, PeerRequest::Hello(hello)).await.unwrap();
+    let document = Document {
+        id: DocumentId { key: key(1), sha256: Sha256::of(document) },
+        size_bytes: document.len() as u64,
+        title: Title::default(),
+        modified: None,
+    };
+    sender.send(2, PeerRequest::Announce(vec![document])).await.unwrap();
+    let (mut announced, mut reachable) = (false, false);
+    within("registered", async {
+        while !(announced && reachable) {
+            match receiver.next().await.unwrap().unwrap().1 {
+                RegistryReply::Announced(_) => announced = true,
+                RegistryReply::Reachability(_) => reachable = true,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    (sender, receiver)
+}
+
+fn document() -> Vec<u8> {
+    (0..10_000_u32).flat_map(u32::to_le_bytes).collect()
+}
+
+/// What a lying or dying holder may do.
+fn misdeeds() -> Vec<(&'static str, Script)> {
+    vec![
+        ("wrong bytes", |bytes, offset| {
+            let mut wrong = bytes[offset as usize..].to_vec();
+            wrong[17] ^= 1;
+            (std::iter::once(Message::Header(header(bytes))).chain(chunks(&wrong)).collect(), None)
+        }),
+        ("one byte short", |bytes, offset| {
+            let short = &bytes[offset as usize..bytes.len() - 1];
+            (std::iter::once(Message::Header(header(bytes))).chain(chunks(short)).collect(), None)
+        }),
+        ("one byte long", |bytes, offset| {
+            let mut long = bytes[offset as usize..].to_vec();
+            long.push(0);
+            (std::iter::once(Message::Header(header(bytes))).chain(chunks(&long)).collect(), None)
+        }),
+        ("endless", |bytes, _| {
+            let endless = (0..100).flat_map(|_| chunks(bytes)).collect::<Vec<_>>();
+            (std::iter::once(Message::Header(header(bytes))).chain(endless).collect(), None)
+        }),
+        ("no header", |bytes, _| (chunks(bytes).collect(), None)),
+        ("nothing", |_, _| (Vec::new(), None)),
+        ("another document", |bytes, _| {
+            let mut other = header(bytes);
+            other.number = 2;
+            (std::iter::once(Message::Header(other)).chain(chunks(bytes)).collect(), None)
+        }),
+        ("another size", |bytes, _| {
+            let mut other = header(bytes);
+            other.size_bytes += 1;
+            (std::iter::once(Message::Header(other)).chain(chunks(bytes)).collect(), None)
+        }),
+        ("empty chunk", |bytes, _| (vec![Message::Header(header(bytes)), Message::Chunk(Vec::new())], None)),
+        ("two headers", |bytes, _| (vec![Message::Header(header(bytes)), Message::Header(header(bytes))], None)),
+        ("dies in the middle", |bytes, offset| {
+            let half = &bytes[offset as usize..bytes.len() / 2];
+            let messages = std::iter::once(Message::Header(header(bytes))).chain(chunks(half)).collect();
+            (messages, Some(Status::unavailable("the process died")))
+        }),
+        ("changed its mind", |_, _| (Vec::new(), Some(Status::not_found("no")))),
+        ("data loss", |bytes, _| (vec![Message::Header(header(bytes))], Some(Status::data_loss("changed")))),
+    ]
+}
+
+#[tokio::test]
+async fn no_misdeed_yields_a_file_when_nobody_else_has_it() {
+    for (what, script) in misdeeds() {
+        let registry = TestRegistry::start().await;
+        let bytes = document();
+        let liar = FakeHolder::start(&registry, "liar", &bytes, script).await;
+        let folder = TempDir::new().unwrap();
+        let error = get(&registry, folder.path(), 1, any_version()).await.unwrap_err();
+        assert!(matches!(error.exit(), Exit::Integrity | Exit::Unreachable), "{what}: {error}");
+        assert!(error.to_string().len() <= 300, "{what}: {error}");
+        assert!(!folder.path().join("rfc1.txt").exists(), "{what}");
+        assert_eq!(leftovers(folder.path()), 0, "{what}");
+        assert!(liar.was_asked(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn every_misdeed_is_survived_when_somebody_honest_has_it() {
+    for (what, script) in misdeeds() {
+        let registry = TestRegistry::start().await;
+        let bytes = document();
+        let liar = FakeHolder::start(&registry, "liar", &bytes, script).await;
+        let _honest = TestPeer::start(&registry, "honest", &[("rfc1.txt", &bytes)]).await;
+        // Holders come in random order; until the liar was first, nothing is shown.
+        for round in 0.. {
+            assert!(round < 100, "{what}: the liar was never asked");
+            let folder = TempDir::new().unwrap();
+            let got = get(&registry, folder.path(), 1, any_version()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
+            let How::Fetched(fetched) = got.how else { panic!("{what}: was there") };
+            assert_eq!(fs::read(&fetched.path).unwrap(), bytes, "{what}");
+            assert_eq!(fetched.holder.name.as_str(), "honest", "{what}");
+            if !fetched.detours.is_empty() {
+                assert!(liar.was_asked(), "{what}");
+                break;
+            }
+        }
+        let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let summary = mirror(&registry, &folder, &state).await;
+        assert_eq!((summary.fetched, summary.failures.len()), (1, 0), "{what}");
+        assert_eq!(fs::read(folder.path().join("rfc1.txt")).unwrap(), bytes, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_download_goes_on_where_it_broke() {
+    let registry = TestRegistry::start().await;
+    let bytes = document();
+    let half: Script = |bytes, offset| {
+        let half = bytes.len() as u64 / 2;
+        if offset >= half {
+            return (std::iter::once(Message::Header(header(bytes))).chain(chunks(&bytes[offset as usize..])).collect(), None);
+        }
+        let messages = std::iter::once(Message::Header(header(bytes))).chain(chunks(&bytes[..half as usize])).collect();
+        (messages, Some(Status::unavailable("the process died")))
+    };
+    let first = FakeHolder::start(&registry, "first", &bytes, half).await;
+    let second = FakeHolder::start(&registry, "second", &bytes, half).await;
+    let folder = TempDir::new().unwrap();
+    let got = get(&registry, folder.path(), 1, any_version()).await.unwrap();
+    let How::Fetched(fetched) = got.how else { panic!("was there") };
+    assert_eq!(fs::read(&fetched.path).unwrap(), bytes);
+    assert_eq!(fetched.received_bytes, bytes.len() as u64, "no byte twice");
+    let mut offsets = [first.offsets.lock().unwrap().clone(), second.offsets.lock().unwrap().clone()].concat();
+    offsets.sort_unstable();
+    assert_eq!(offsets, [0, bytes.len() as u64 / 2]);
+}
+
+#[tokio::test]
+async fn a_silent_holder_costs_ten_seconds_at_most() {
+    let registry = TestRegistry::start().await;
+    let bytes = document();
+    let silent: Script = |bytes, _| (vec![Message::Header(header(bytes)), Message::Silence], None);
+    let _silent = FakeHolder::start(&registry, "silent", &bytes, silent).await;
+    let folder = TempDir::new().unwrap();
+    let began = tokio::time::Instant::now();
+    let error = get(&registry, folder.path(), 1, any_version()).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::Unreachable, "{error}");
+    assert!(began.elapsed() < limits::MESSAGE_TIMEOUT + std::time::Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_file_that_changes_under_the_hand_is_never_served_as_what_it_was() {
+    let registry = TestRegistry::start().await;
+    let bytes = document();
+    let alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", &bytes)]).await;
+    let path = alice.folder.path().join("rfc1.txt");
+    for round in 0..50_u32 {
+        fs::write(&path, [bytes.as_slice(), &round.to_le_bytes()].concat()).unwrap();
+        let folder = TempDir::new().unwrap();
+        if let Ok(got) = get(&registry, folder.path(), 1, any_version()).await {
+            let saved = fs::read(folder.path().join("rfc1.txt")).unwrap();
+            assert_eq!(Sha256::of(&saved), got.entry.document.id.sha256);
+        } else {
+            assert!(!folder.path().join("rfc1.txt").exists());
+        }
+    }
+}

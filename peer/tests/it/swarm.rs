@@ -1,0 +1,200 @@
+//! What peers do for each other when nobody misbehaves.
+
+use std::{fs, sync::Arc};
+
+use p2p_ci::{document::Document, limits, message::Holder};
+use peer::{
+    error::{Exit, PeerError},
+    getter::How,
+    library::{Durability, Target},
+    mirror::{Mirror, Observer, Selection, Summary},
+};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{
+    TestPeer, TestRegistry, any_version, dialer, eventually, files, get, leftovers, number, open_library, write_settled,
+};
+
+/// Lengths around which chunking could go wrong.
+fn matrix() -> Vec<(u32, Vec<u8>)> {
+    let chunk = limits::CHUNK_BYTES;
+    let pattern = |length: usize| (0..length).map(|i| u8::try_from(i * 31 % 251).unwrap()).collect::<Vec<u8>>();
+    [0, 1, chunk - 1, chunk, chunk + 1, 1_600_000, 10_000]
+        .into_iter()
+        .zip([1, 2, 9999, 10_000, 10_052, 100_000, 4_294_967_295])
+        .map(|(length, number)| (number, pattern(length)))
+        .collect()
+}
+
+#[tokio::test]
+async fn documents_of_every_length_arrive_as_they_are() {
+    let registry = TestRegistry::start().await;
+    let documents = matrix();
+    let names: Vec<(String, &[u8])> = documents.iter().map(|(n, bytes)| (format!("rfc{n}.txt"), bytes.as_slice())).collect();
+    let shared: Vec<(&str, &[u8])> = names.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    let alice = TestPeer::start(&registry, "alice", &shared).await;
+    let folder = TempDir::new().unwrap();
+    for (number, bytes) in &documents {
+        let got = get(&registry, folder.path(), *number, any_version()).await.unwrap();
+        let How::Fetched(fetched) = got.how else { panic!("{number} was not there") };
+        assert_eq!(fetched.holder.address, alice.address());
+        assert_eq!(fs::read(&fetched.path).unwrap(), *bytes, "RFC {number}");
+        let original = fs::metadata(alice.folder.path().join(format!("rfc{number}.txt"))).unwrap();
+        assert_eq!(fs::metadata(&fetched.path).unwrap().modified().unwrap().elapsed().unwrap().as_secs() / 60, original.modified().unwrap().elapsed().unwrap().as_secs() / 60);
+    }
+    assert_eq!(leftovers(folder.path()), 0);
+}
+
+#[tokio::test]
+async fn what_nobody_has_is_not_found() {
+    let registry = TestRegistry::start().await;
+    let _alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", b"one")]).await;
+    let folder = TempDir::new().unwrap();
+    let error = get(&registry, folder.path(), 9999, any_version()).await.unwrap_err();
+    assert_eq!((error.exit(), error.to_string().as_str()), (Exit::NotFound, "no active peer has RFC 9999"));
+    let mut wish = any_version();
+    wish.from = Some("bob".to_owned());
+    assert_eq!(get(&registry, folder.path(), 1, wish.clone()).await.unwrap_err().exit(), Exit::NotFound);
+    wish.from = Some("alice".to_owned());
+    let error = get(&registry, folder.path(), 2, wish.clone()).await.unwrap_err();
+    assert!(error.to_string().starts_with("alice does not have RFC 2"), "{error}");
+    assert!(get(&registry, folder.path(), 1, wish).await.is_ok());
+}
+
+#[tokio::test]
+async fn files_that_are_there_are_respected() {
+    let registry = TestRegistry::start().await;
+    let _alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", b"one"), ("rfc2.txt", b"two")]).await;
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("rfc1.txt"), "one").unwrap();
+    fs::write(folder.path().join("rfc2.txt"), "mine").unwrap();
+    let got = get(&registry, folder.path(), 1, any_version()).await.unwrap();
+    assert!(matches!(got.how, How::Present(_)));
+    let error = get(&registry, folder.path(), 2, any_version()).await.unwrap_err();
+    assert!(matches!(error, PeerError::Kept(_)), "{error}");
+    assert_eq!(fs::read(folder.path().join("rfc2.txt")).unwrap(), b"mine");
+    let mut wish = any_version();
+    wish.replace = true;
+    get(&registry, folder.path(), 2, wish).await.unwrap();
+    assert_eq!(fs::read(folder.path().join("rfc2.txt")).unwrap(), b"two");
+}
+
+#[tokio::test]
+async fn of_two_versions_the_one_with_most_holders_is_taken_unless_the_digest_says_otherwise() {
+    let registry = TestRegistry::start().await;
+    let _alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", b"most")]).await;
+    let _bob = TestPeer::start(&registry, "bob", &[("rfc1.txt", b"most")]).await;
+    let _carol = TestPeer::start(&registry, "carol", &[("rfc1.txt", b"rare")]).await;
+    let folder = TempDir::new().unwrap();
+    let got = get(&registry, folder.path(), 1, any_version()).await.unwrap();
+    assert_eq!(got.entry.holder_count, 2);
+    assert_eq!(got.others.len(), 1, "the other version is told");
+    assert_eq!(fs::read(folder.path().join("rfc1.txt")).unwrap(), b"most");
+    let rare = p2p_ci::digest::Sha256::of(b"rare").fmt_short();
+    let mut wish = any_version();
+    wish.sha256_prefix = rare.parse().unwrap();
+    let other_folder = TempDir::new().unwrap();
+    get(&registry, other_folder.path(), 1, wish.clone()).await.unwrap();
+    assert_eq!(fs::read(other_folder.path().join("rfc1.txt")).unwrap(), b"rare");
+    wish.sha256_prefix = "0000".parse().unwrap();
+    assert_eq!(get(&registry, other_folder.path(), 1, wish).await.unwrap_err().exit(), Exit::NotFound);
+}
+
+#[tokio::test]
+async fn what_changes_in_a_folder_changes_in_the_index() {
+    let registry = TestRegistry::start().await;
+    let alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", b"one")]).await;
+    fs::write(alice.folder.path().join("rfc2.txt"), "two").unwrap();
+    alice.announced(&registry, 2).await;
+    fs::write(alice.folder.path().join("rfc2.txt"), "two, changed").unwrap();
+    let client = registry.client().await;
+    let query = p2p_ci::message::LookupQuery {
+        number: number(2),
+        format: None,
+        sha256_prefix: p2p_ci::digest::DigestPrefix::default(),
+        max_holders: 8,
+    };
+    eventually("changed", || {
+        let (client, query) = (client.clone(), query.clone());
+        async move {
+            let entries = client.lookup(&query).await.unwrap_or_default();
+            let changed = p2p_ci::digest::Sha256::of(b"two, changed");
+            (entries.len() == 1 && entries[0].document.id.sha256 == changed).then_some(())
+        }
+    })
+    .await;
+    fs::remove_file(alice.folder.path().join("rfc1.txt")).unwrap();
+    alice.announced(&registry, 1).await;
+}
+
+/// Follows nothing.
+struct Silent;
+
+impl Observer for Silent {
+    fn planned(&self, _: u64, _: u64) {}
+    fn received(&self, _: u64) {}
+    fn stored(&self, _: &Document, _: &Holder) {}
+    fn note(&self, _: &str) {}
+}
+
+pub(crate) async fn mirror(registry: &TestRegistry, folder: &TempDir, state: &TempDir) -> Summary {
+    let target = Target::open(folder.path(), Durability::None).unwrap();
+    let mirror = Mirror {
+        dialer: dialer(),
+        library: open_library(folder.path(), state.path()),
+        target,
+        selection: Selection::default(),
+        replace: false,
+        stop: CancellationToken::new(),
+    };
+    mirror.run(&registry.client().await, Arc::new(Silent)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_mirror_takes_everything_from_everybody_and_only_once() {
+    let registry = TestRegistry::start().await;
+    let documents: Vec<(String, Vec<u8>)> =
+        (1..=300).map(|n| (format!("rfc{n}.txt"), format!("document {n}\n").repeat(n).into_bytes())).collect();
+    let part = |range: std::ops::Range<usize>| -> Vec<(&str, &[u8])> {
+        documents[range].iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect()
+    };
+    let _alice = TestPeer::start(&registry, "alice", &part(0..200)).await;
+    let _bob = TestPeer::start(&registry, "bob", &part(100..300)).await;
+    let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    write_settled(folder.path(), "rfc7.txt", &documents[6].1);
+    write_settled(folder.path(), "rfc8.txt", b"mine");
+    write_settled(folder.path(), "notes.md", b"not an RFC");
+    let summary = mirror(&registry, &folder, &state).await;
+    assert_eq!((summary.fetched, summary.present, summary.kept, summary.failures.len()), (298, 1, 1, 0));
+    assert_eq!(summary.by_holder.len(), 2, "both gave their share");
+    for (name, bytes) in files(folder.path()) {
+        match name.as_str() {
+            "rfc8.txt" => assert_eq!(bytes, b"mine"),
+            "notes.md" => assert_eq!(bytes, b"not an RFC"),
+            name => assert_eq!(Some(&bytes), documents.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes), "{name}"),
+        }
+    }
+    assert_eq!(files(folder.path()).len(), 301);
+    let again = mirror(&registry, &folder, &state).await;
+    assert_eq!((again.fetched, again.present), (0, 299));
+    assert_eq!(leftovers(folder.path()), 0);
+}
+
+#[tokio::test]
+async fn real_rfcs_with_odd_bytes_arrive_as_they_are() {
+    let registry = TestRegistry::start().await;
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../xtask/samples");
+    let mut originals = Vec::new();
+    for name in ["alice", "bob", "carol"] {
+        originals.extend(files(std::path::Path::new(&format!("{samples}/{name}"))));
+    }
+    originals.sort();
+    let borrowed: Vec<(&str, &[u8])> = originals.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let _everything = TestPeer::start(&registry, "everything", &borrowed).await;
+    let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    mirror(&registry, &folder, &state).await;
+    let copies = files(folder.path());
+    assert_eq!(copies.len(), originals.len());
+    assert!(copies == originals, "every byte of every sample");
+}
