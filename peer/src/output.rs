@@ -123,6 +123,12 @@ impl Output {
     }
 }
 
+/// Whether `error` only says that nobody reads the results any more.
+#[must_use]
+pub fn is_reader_gone(error: &PeerError) -> bool {
+    matches!(error, PeerError::System { what, source } if what == WRITING_RESULTS && source.kind() == ErrorKind::BrokenPipe)
+}
+
 /// Turns the end of a command whose reader has gone away into a good end: `peer list | head -1` got what it wanted.
 ///
 /// # Errors
@@ -130,11 +136,7 @@ impl Output {
 /// Whatever else went wrong.
 pub fn quietly(result: Result<Exit, PeerError>) -> Result<Exit, PeerError> {
     match result {
-        Err(PeerError::System { what, source })
-            if what == WRITING_RESULTS && source.kind() == ErrorKind::BrokenPipe =>
-        {
-            Ok(Exit::Done)
-        }
+        Err(error) if is_reader_gone(&error) => Ok(Exit::Done),
         other => other,
     }
 }

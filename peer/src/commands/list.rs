@@ -58,8 +58,7 @@ pub async fn run(context: &Context, args: &ListArgs) -> Result<Exit, PeerError> 
 pub async fn show(context: &Context, args: &ListArgs, output: &mut Output) -> Result<Exit, PeerError> {
     let peer = args.peer.as_deref().map(peer_ref).transpose()?;
     let client = context.connect().await?;
-    let mut table = Table::new(COLUMNS, output.screen());
-    let mut shown: u64 = 0;
+    let mut listing = Listing::new(output);
     for range in merged(&args.ranges) {
         let filter = IndexFilter {
             range,
@@ -70,26 +69,53 @@ pub async fn show(context: &Context, args: &ListArgs, output: &mut Output) -> Re
             peer: peer.clone(),
             max_holders: limits::DEFAULT_LIST_HOLDERS,
         };
-        let mut entries = client
-            .list_documents(query)
-            .await
-            .map_err(|error| context.registry_error(error))?;
+        let answer = client.list_documents(query).await;
+        let mut entries = answer.map_err(|error| context.registry_error(error))?;
         while let Some(entry) = entries.next().await.map_err(|error| context.registry_error(error))? {
-            shown += 1;
-            if output.is_json() {
-                output.object(&DocumentObject::from(&entry))?;
-            } else if let Some(block) = table.push(cells(&entry)) {
-                output.lines(block)?;
-            }
+            listing.add(&entry, output)?;
         }
     }
-    if let Some(block) = table.block() {
-        output.lines(block)?;
-    }
-    if shown == 0 && !output.is_json() {
-        output.message("no active peer shares such a document");
-    }
+    listing.end(output)?;
     Ok(Exit::Done)
+}
+
+/// A list of documents in the making.
+#[derive(Debug)]
+pub(super) struct Listing {
+    table: Table<6>,
+    shown: u64,
+}
+
+impl Listing {
+    /// An empty list, to be shown on `output`.
+    pub(super) fn new(output: &Output) -> Self {
+        Self {
+            table: Table::new(COLUMNS, output.screen()),
+            shown: 0,
+        }
+    }
+
+    /// Shows a document, at the latest when the list ends.
+    pub(super) fn add(&mut self, entry: &DocumentEntry, output: &mut Output) -> Result<(), PeerError> {
+        self.shown += 1;
+        if output.is_json() {
+            return output.object(&DocumentObject::from(entry));
+        }
+        self.table
+            .push(cells(entry))
+            .map_or(Ok(()), |block| output.lines(block))
+    }
+
+    /// Shows what was not shown yet.
+    pub(super) fn end(mut self, output: &mut Output) -> Result<(), PeerError> {
+        if let Some(block) = self.table.block() {
+            output.lines(block)?;
+        }
+        if self.shown == 0 && !output.is_json() {
+            output.message("no active peer shares such a document");
+        }
+        Ok(())
+    }
 }
 
 /// A peer by its id or its name.
@@ -107,7 +133,7 @@ fn peer_ref(text: &str) -> Result<PeerRef, PeerError> {
 
 /// The same numbers in ascending ranges that neither overlap nor touch, so that nothing is listed twice. No ranges mean
 /// all numbers.
-fn merged(ranges: &[RfcRange]) -> Vec<RfcRange> {
+pub(super) fn merged(ranges: &[RfcRange]) -> Vec<RfcRange> {
     let mut sorted = ranges.to_vec();
     sorted.sort_by_key(|range| range.first);
     let mut merged: Vec<RfcRange> = Vec::new();

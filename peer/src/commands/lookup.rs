@@ -84,7 +84,12 @@ pub fn nobody_has(number: RfcNumber, format: Option<Format>) -> String {
     }
 }
 
-fn show_documents(documents: &[DocumentEntry], mut apart: bool, output: &mut Output) -> Result<(), PeerError> {
+/// Shows the documents of one number, apart from those of the number before.
+pub(super) fn show_documents(
+    documents: &[DocumentEntry],
+    mut apart: bool,
+    output: &mut Output,
+) -> Result<(), PeerError> {
     for entry in documents {
         if output.is_json() {
             output.object(&DocumentObject::from(entry))?;

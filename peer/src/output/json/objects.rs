@@ -190,8 +190,10 @@ pub enum GetOutcome {
 /// One document of `get`. What does not apply to its outcome is `null`.
 #[derive(Debug, Serialize)]
 pub struct GetObject<'a> {
-    number: u32,
-    format: &'static str,
+    /// The RFC's number.
+    pub number: u32,
+    /// The format, by its extension.
+    pub format: &'static str,
     /// How it ended.
     pub outcome: GetOutcome,
     /// Where the file is.
