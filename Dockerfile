@@ -9,6 +9,9 @@
 # The workspace reduced to its manifests, with empty sources. This stage runs whenever anything
 # changes, but its result changes only with a manifest, the lock file or the name of a source file.
 FROM rust:1.95-slim-bookworm AS skeleton
+# The older builder leaves the images of these stages behind, nameless. By this label they can be found:
+# docker image prune --filter label=p2pci.stage
+LABEL p2pci.stage=skeleton
 WORKDIR /build
 COPY . .
 RUN find . -type f ! -name '*.rs' ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -delete \
@@ -16,6 +19,7 @@ RUN find . -type f ! -name '*.rs' ! -name Cargo.toml ! -name Cargo.lock ! -path 
     && find . -name '*.rs' -exec sh -c 'for file; do echo "#![allow(dead_code)] fn main() { }" > "$file"; done' sh {} +
 
 FROM rust:1.95-slim-bookworm AS builder
+LABEL p2pci.stage=builder
 WORKDIR /build
 # The dependencies: a layer of its own, which a change in the sources leaves in the cache.
 COPY --from=skeleton /build .

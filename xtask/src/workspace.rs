@@ -1,0 +1,122 @@
+//! Where things are: the root of the workspace, the target folder, and the two programs once they are built.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::{json, process};
+
+/// No build of the two programs takes this long, unless it hangs.
+const BUILD_LIMIT: Duration = Duration::from_secs(40 * 60);
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    // At run time this is told by cargo; the constant serves when the program is started by hand.
+    let manifest = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    manifest.parent().map_or_else(|| manifest.clone(), Path::to_owned)
+}
+
+/// The folder that cargo builds in.
+pub fn target_dir() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
+/// Where `xtask/tools/install.sh` puts grpcurl and buf.
+pub fn tools_dir() -> PathBuf {
+    target_dir().join("tools/bin")
+}
+
+/// A cargo command in the root of the workspace.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(arguments);
+    // They describe this program's own build and must not leak into another one.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// The two programs.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The registry.
+    pub registry: PathBuf,
+    /// The peer.
+    pub peer: PathBuf,
+}
+
+/// Builds both programs; cargo shows its progress.
+pub fn build() -> Result<Programs> {
+    // Once for the user to see the progress, which cargo shows on standard error, and then, with nothing left to do,
+    // once more to learn where the programs are.
+    process::run_visibly(
+        "cargo build",
+        cargo(&["build", "-p", "registry", "-p", "peer"]),
+        BUILD_LIMIT,
+    )?;
+    let what = "cargo build --message-format json";
+    let command = cargo(&[
+        "build",
+        "-q",
+        "-p",
+        "registry",
+        "-p",
+        "peer",
+        "--message-format",
+        "json",
+    ]);
+    let built = process::run(what, command, BUILD_LIMIT)?.expect_code(what, 0)?;
+    let messages = json::lines(&built.stdout)?;
+    let find = |name: &str| executable(&messages, name).with_context(|| format!("cargo built no program `{name}`"));
+    let programs = Programs {
+        registry: find("registry")?,
+        peer: find("peer")?,
+    };
+    for program in [&programs.registry, &programs.peer] {
+        if !program.is_file() {
+            bail!(
+                "cargo says that it built {}, but no such file is there",
+                program.display()
+            );
+        }
+    }
+    Ok(programs)
+}
+
+fn executable(messages: &[Value], name: &str) -> Option<PathBuf> {
+    let of_program = |message: &&Value| message.pointer("/target/name").and_then(Value::as_str) == Some(name);
+    let path = |message: &Value| message.get("executable").and_then(Value::as_str).map(PathBuf::from);
+    messages.iter().filter(of_program).find_map(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_holds_the_workspace() {
+        assert!(root().join("proto").is_dir(), "{}", root().display());
+    }
+
+    #[test]
+    fn the_program_is_found_among_cargos_messages() {
+        let messages = json::lines(
+            r#"{"reason":"compiler-artifact","target":{"name":"peer","kind":["lib"]},"executable":null}
+               {"reason":"compiler-artifact","target":{"name":"peer","kind":["bin"]},"executable":"/t/peer"}
+               {"reason":"build-finished","success":true}"#,
+        )
+        .unwrap();
+        assert_eq!(executable(&messages, "peer"), Some(PathBuf::from("/t/peer")));
+        assert_eq!(executable(&messages, "registry"), None);
+    }
+}
