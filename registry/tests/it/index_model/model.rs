@@ -1,0 +1,260 @@
+//! The naive index: lists, searched from end to end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use p2p_ci::{
+    address,
+    document::{Document, DocumentId, DocumentKey, Format},
+    identity::{PeerName, ResumeToken, SessionId},
+    message::{IndexFilter, LookupQuery, Reachability},
+};
+use registry::index::{IndexLimits, Joining, Refusal};
+
+/// A session as the model keeps it.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) joining: Joining,
+    pub(super) documents: BTreeMap<DocumentKey, DocumentId>,
+    pub(super) reachability: Reachability,
+    pub(super) upload_count: u32,
+}
+
+impl Peer {
+    pub(super) fn id(&self) -> SessionId {
+        self.joining.label.id
+    }
+
+    fn holds(&self, id: &DocumentId) -> bool {
+        self.documents.get(&id.key) == Some(id)
+    }
+}
+
+/// What the index should answer for one document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub(super) document: Document,
+    pub(super) holder_count: u32,
+    /// Everybody who may be named as a holder.
+    pub(super) usable: BTreeSet<SessionId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) limits: IndexLimits,
+    /// In order of registration.
+    pub(super) peers: Vec<Peer>,
+    pub(super) documents: BTreeMap<DocumentId, Document>,
+}
+
+impl Model {
+    pub(super) fn peer(&self, id: SessionId) -> Option<&Peer> {
+        self.peers.iter().find(|peer| peer.id() == id)
+    }
+
+    fn peer_mut(&mut self, id: SessionId) -> Option<&mut Peer> {
+        self.peers.iter_mut().find(|peer| peer.id() == id)
+    }
+
+    pub(super) fn join(&mut self, joining: Joining) -> Result<Vec<SessionId>, Refusal> {
+        let by_name = |peer: &&Peer| peer.joining.label.name == joining.label.name;
+        let by_address = |peer: &&Peer| joining.address.is_some() && peer.joining.address == joining.address;
+        let foreign = |peer: &&Peer| joining.resume != Some(peer.joining.token);
+        if self.peers.iter().filter(by_name).any(|peer| foreign(&peer)) {
+            return Err(Refusal::NameTaken(joining.label.name.clone()));
+        }
+        if let (Some(address), true) = (
+            joining.address,
+            self.peers.iter().filter(by_address).any(|peer| foreign(&peer)),
+        ) {
+            return Err(Refusal::AddressTaken(address));
+        }
+        let replaced: Vec<SessionId> = self
+            .peers
+            .iter()
+            .filter(|peer| by_name(peer) || by_address(peer))
+            .map(Peer::id)
+            .collect();
+        let of_account = self
+            .peers
+            .iter()
+            .filter(|peer| peer.joining.account == joining.account && !replaced.contains(&peer.id()))
+            .count();
+        let limit = self.limits.sessions_per_address;
+        if limit > 0 && of_account >= limit {
+            let source_ip = joining.account;
+            return Err(Refusal::TooManySessions { source_ip, limit });
+        }
+        replaced.iter().for_each(|id| _ = self.leave(*id));
+        self.peers.push(Peer {
+            reachability: match joining.address {
+                Some(_) => Reachability::Pending,
+                None => Reachability::Observer,
+            },
+            joining,
+            documents: BTreeMap::new(),
+            upload_count: 0,
+        });
+        Ok(replaced)
+    }
+
+    pub(super) fn leave(&mut self, id: SessionId) -> bool {
+        let before = self.peers.len();
+        self.peers.retain(|peer| peer.id() != id);
+        self.forget_unheld();
+        self.peers.len() < before
+    }
+
+    fn forget_unheld(&mut self) {
+        let peers = &self.peers;
+        self.documents.retain(|id, _| peers.iter().any(|peer| peer.holds(id)));
+    }
+
+    /// Tries on a copy and keeps it when nothing was wrong.
+    pub(super) fn announce(&mut self, id: SessionId, batch: &[Document]) -> Result<(Vec<DocumentKey>, u32), Refusal> {
+        let peer = self.peer(id).ok_or(Refusal::NotRegistered)?;
+        if peer.joining.address.is_none() {
+            return Err(Refusal::Observer);
+        }
+        let before = peer.documents.clone();
+        let mut claimed: BTreeMap<DocumentId, u64> = BTreeMap::new();
+        for (place, document) in batch.iter().enumerate() {
+            let known = self.documents.get(&document.id).map(|known| known.size_bytes);
+            let known_bytes = known.unwrap_or(*claimed.entry(document.id).or_insert(document.size_bytes));
+            if known_bytes != document.size_bytes {
+                return Err(Refusal::SizeDiffers { place, known_bytes });
+            }
+        }
+        let mut latest: BTreeMap<DocumentKey, Document> = BTreeMap::new();
+        for document in batch {
+            latest.insert(document.id.key, document.clone());
+        }
+        let (old_documents, old_count) = (self.documents.clone(), self.documents.len());
+        let mut after = before.clone();
+        for document in latest.values() {
+            after.insert(document.id.key, document.id);
+            let known = self.documents.entry(document.id).or_insert_with(|| document.clone());
+            if known.title.as_str().is_empty() {
+                known.title = document.title.clone();
+            }
+            known.modified = known.modified.into_iter().chain(document.modified).min();
+        }
+        if let Some(peer) = self.peer_mut(id) {
+            peer.documents = after.clone();
+        }
+        self.forget_unheld();
+        let refusal = if after.len() > self.limits.session_documents {
+            let limit = self.limits.session_documents;
+            Some(Refusal::TooManyOfSession { limit })
+        } else if self.documents.len() > self.limits.documents && self.documents.len() > old_count {
+            let limit = self.limits.documents;
+            Some(Refusal::TooManyInAll { limit })
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            self.documents = old_documents;
+            self.peer_mut(id).unwrap().documents = before;
+            return Err(refusal);
+        }
+        let changed = latest.keys().filter(|key| before.get(key) != after.get(key)).copied();
+        Ok((changed.collect(), u32::try_from(after.len()).unwrap()))
+    }
+
+    pub(super) fn withdraw(&mut self, id: SessionId, keys: &[DocumentKey]) -> Result<(Vec<DocumentKey>, u32), Refusal> {
+        let peer = self.peer_mut(id).ok_or(Refusal::NotRegistered)?;
+        let mut gone: Vec<DocumentKey> = Vec::new();
+        for key in keys {
+            if peer.documents.remove(key).is_some() {
+                gone.push(*key);
+            }
+        }
+        gone.sort();
+        let total = u32::try_from(peer.documents.len()).unwrap();
+        self.forget_unheld();
+        Ok((gone, total))
+    }
+
+    pub(super) fn set_reachability(&mut self, id: SessionId, reachability: Reachability) -> bool {
+        let Some(peer) = self.peer_mut(id) else { return false };
+        let is_news = peer.reachability != reachability;
+        peer.reachability = reachability;
+        is_news
+    }
+
+    pub(super) fn heartbeat(&mut self, id: SessionId, upload_count: u32) -> Result<u32, Refusal> {
+        let peer = self.peer_mut(id).ok_or(Refusal::NotRegistered)?;
+        peer.upload_count = upload_count;
+        Ok(u32::try_from(peer.documents.len()).unwrap())
+    }
+
+    /// Every document of the filter, in order.
+    pub(super) fn list(
+        &self,
+        filter: IndexFilter,
+        holder: Option<SessionId>,
+        asker: IpAddr,
+        own: Option<SessionId>,
+    ) -> Vec<Expected> {
+        let is_wanted = |id: &DocumentId| {
+            filter.range.contains(id.key.number)
+                && filter.format.is_none_or(|format| format == id.key.format)
+                && holder.is_none_or(|holder| self.peer(holder).is_some_and(|peer| peer.holds(id)))
+        };
+        let ids = self.documents.keys().filter(|id| is_wanted(id));
+        ids.map(|id| self.expected(id, asker, own))
+            .filter(|expected| expected.holder_count > 0)
+            .collect()
+    }
+
+    /// The documents of a lookup, in order.
+    pub(super) fn lookup(&self, query: &LookupQuery, asker: IpAddr, own: Option<SessionId>) -> Vec<Expected> {
+        let is_wanted = |id: &DocumentId| {
+            id.key.number == query.number
+                && query.format.is_none_or(|format| format == id.key.format)
+                && id.sha256.to_string().starts_with(query.sha256_prefix.as_str())
+        };
+        let ids = self.documents.keys().filter(|id| is_wanted(id));
+        let mut found: Vec<Expected> = ids
+            .map(|id| self.expected(id, asker, own))
+            .filter(|expected| !expected.usable.is_empty())
+            .collect();
+        found.sort_by(|a, b| {
+            let newest_first = match a.document.id.key.format {
+                Format::Json => b.document.modified.cmp(&a.document.modified),
+                _ => std::cmp::Ordering::Equal,
+            };
+            (a.document.id.key.format.cmp(&b.document.id.key.format))
+                .then(newest_first)
+                .then(b.holder_count.cmp(&a.holder_count))
+                .then(a.document.id.cmp(&b.document.id))
+        });
+        found
+    }
+
+    fn expected(&self, id: &DocumentId, asker: IpAddr, own: Option<SessionId>) -> Expected {
+        let holders = || {
+            self.peers
+                .iter()
+                .filter(|peer| peer.holds(id) && Some(peer.id()) != own)
+        };
+        let is_usable = |peer: &&Peer| {
+            let address: Option<SocketAddr> = peer.joining.address;
+            peer.reachability == Reachability::Reachable
+                && address.is_some_and(|address| address::reaches(asker, address.ip()))
+        };
+        Expected {
+            document: self.documents[id].clone(),
+            holder_count: u32::try_from(holders().count()).unwrap(),
+            usable: holders().filter(is_usable).map(Peer::id).collect(),
+        }
+    }
+
+    /// Whose name this is, and the token that goes with it.
+    pub(super) fn token_of(&self, name: &PeerName) -> Option<ResumeToken> {
+        let peer = self.peers.iter().find(|peer| peer.joining.label.name == *name)?;
+        Some(peer.joining.token)
+    }
+}
