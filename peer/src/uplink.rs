@@ -229,10 +229,15 @@ impl Keeper {
         loop {
             self.state.send_replace(LinkState::Connecting);
             let started = Instant::now();
-            let end = tokio::select! {
+            let opened = tokio::select! {
                 biased;
-                end = self.session() => end,
-                () = stop.cancelled() => SessionEnd::Left,
+                () = stop.cancelled() => break,
+                opened = self.open() => opened,
+            };
+            // A session sees by itself that it is to end, since it has to say goodbye.
+            let end = match opened {
+                Ok(session) => session.run(&mut self).await,
+                Err(error) => SessionEnd::Lost(error),
             };
             let was_registered = matches!(*self.state.borrow(), LinkState::Registered { .. });
             let (reason, pause) = match end {
@@ -293,14 +298,6 @@ impl Keeper {
                 () = &mut over => return Ok(()),
                 Some(command) = self.commands.recv() => refuse(command),
             }
-        }
-    }
-
-    /// One session from its start to its end.
-    async fn session(&mut self) -> SessionEnd {
-        match self.open().await {
-            Ok(session) => session.run(self).await,
-            Err(error) => SessionEnd::Lost(error),
         }
     }
 

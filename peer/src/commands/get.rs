@@ -9,7 +9,7 @@ use p2p_ci::{
 
 use super::{Context, target_of};
 use crate::{
-    config::GetArgs,
+    config::{DurabilityArg, GetArgs, TargetArgs},
     error::{Exit, PeerError},
     getter::{Getter, Got, How, Wish},
     limits,
@@ -29,7 +29,7 @@ pub async fn run(context: &Context, args: &GetArgs) -> Result<Exit, PeerError> {
     let numbers = numbers_of(args)?;
     let mut output = Output::standard(args.target.json);
     let client = context.connect().await?;
-    let target = target_of(&args.target).await?;
+    let target = target_of(&durable(&args.target, numbers.len())).await?;
     let wish = Wish {
         format: args.format,
         from: args.from.clone(),
@@ -44,6 +44,18 @@ pub async fn run(context: &Context, args: &GetArgs) -> Result<Exit, PeerError> {
     }
     super::blocking("writing to the disk", move || target.finish()).await??;
     Ok(tally.exit())
+}
+
+/// Files up to which each is forced to the disk by itself: forcing the whole file system once, which is cheaper for
+/// many, waits for whatever else the machine is writing.
+const FEW_FILES: usize = 16;
+
+fn durable(args: &TargetArgs, files: usize) -> TargetArgs {
+    let mut args = args.clone();
+    if args.durability == DurabilityArg::End && files <= FEW_FILES {
+        args.durability = DurabilityArg::File;
+    }
+    args
 }
 
 /// The numbers asked for, bounded.

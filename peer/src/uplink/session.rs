@@ -7,6 +7,7 @@ use p2p_ci::{
         CallError,
         registry::{RegistryClient, SessionReceiver, SessionSender},
     },
+    document::DocumentKey,
     failure::{Failure, Reason},
     message::{Hello, PeerRequest, RegistryReply, Welcome},
 };
@@ -39,6 +40,9 @@ pub(super) struct Session {
     next_id: u64,
     pending: HashMap<u64, (Pending, Instant)>,
     sync: Sync,
+    /// What was confirmed since people were last told.
+    announced: Vec<DocumentKey>,
+    withdrawn: Vec<DocumentKey>,
 }
 
 impl Session {
@@ -63,6 +67,8 @@ impl Session {
             next_id: HELLO_ID + 1,
             pending: HashMap::new(),
             sync: Sync::default(),
+            announced: Vec::new(),
+            withdrawn: Vec::new(),
         };
         Ok((session, welcome))
     }
@@ -100,7 +106,7 @@ impl Session {
                 _ = address_check.tick() => if keeper.share.address_changed().await { Err(SessionEnd::AddressChanged) } else { Ok(()) },
             };
             let step = match step {
-                Ok(()) => self.announce_next().await,
+                Ok(()) => self.announce_next(keeper).await,
                 Err(end) => Err(end),
             };
             if let Err(end) = step {
@@ -136,11 +142,24 @@ impl Session {
     }
 
     /// Sends the next batch of changes once the one before is confirmed.
-    async fn announce_next(&mut self) -> Result<(), SessionEnd> {
-        match self.sync.next_batch() {
-            Some(batch) => self.send(batch.request(), Pending::Batch(batch)).await,
-            None => Ok(()),
+    async fn announce_next(&mut self, keeper: &Keeper) -> Result<(), SessionEnd> {
+        if let Some(batch) = self.sync.next_batch() {
+            return self.send(batch.request(), Pending::Batch(batch)).await;
         }
+        if self.sync.is_quiet() {
+            // A whole series takes dozens of batches, and is one piece of news.
+            let withdrawn = std::mem::take(&mut self.withdrawn);
+            let announced = std::mem::take(&mut self.announced);
+            for (keys, event) in [
+                (withdrawn, NodeEvent::Withdrawn as fn(_) -> _),
+                (announced, NodeEvent::Announced),
+            ] {
+                if !keys.is_empty() {
+                    keeper.tell(event(keys));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn take(
@@ -184,12 +203,12 @@ impl Session {
     fn take_batch(&mut self, batch: Batch, reply: RegistryReply, keeper: &Keeper) -> Result<(), SessionEnd> {
         match reply {
             RegistryReply::Announced(_) | RegistryReply::Withdrawn(_) => {
-                keeper.tell(match &batch {
+                match &batch {
                     Batch::Announce(documents) => {
-                        NodeEvent::Announced(documents.iter().map(|document| document.id.key).collect())
+                        self.announced.extend(documents.iter().map(|document| document.id.key))
                     }
-                    Batch::Withdraw(keys) => NodeEvent::Withdrawn(keys.clone()),
-                });
+                    Batch::Withdraw(keys) => self.withdrawn.extend(keys),
+                }
                 self.sync.confirmed(batch);
                 Ok(())
             }

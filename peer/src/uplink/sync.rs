@@ -142,6 +142,11 @@ impl Sync {
         }
     }
 
+    /// Whether no batch is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.under_way
+    }
+
     /// When to go on after a refusal for want of room.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at
