@@ -10,7 +10,10 @@ use std::{
 use futures_core::Stream;
 use p2p_ci::{
     address::AllowedSources,
-    client::{FILE_TRANSFER_SERVICE, registry::{SessionReceiver, SessionSender}},
+    client::{
+        FILE_TRANSFER_SERVICE,
+        registry::{SessionReceiver, SessionSender},
+    },
     digest::Sha256,
     document::{Document, DocumentId, Title},
     front_door::{self, ConnectionLimits},
@@ -99,8 +102,12 @@ impl pb::file_transfer_server::FileTransfer for Scripted {
     async fn download(&self, request: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
         use pb::download_response::Body;
         let stream = self.stream(request.into_inner().offset, |message| match message {
-            Message::Header(header) => Some(pb::DownloadResponse { body: Some(Body::Header(header)) }),
-            Message::Chunk(chunk) => Some(pb::DownloadResponse { body: Some(Body::Chunk(chunk.into())) }),
+            Message::Header(header) => Some(pb::DownloadResponse {
+                body: Some(Body::Header(header)),
+            }),
+            Message::Chunk(chunk) => Some(pb::DownloadResponse {
+                body: Some(Body::Chunk(chunk.into())),
+            }),
             Message::Silence => None,
         });
         Ok(Response::new(stream))
@@ -112,8 +119,14 @@ impl pb::file_transfer_server::FileTransfer for Scripted {
     ) -> Result<Response<Self::DownloadManyStream>, Status> {
         use pb::download_many_response::Body;
         let stream = self.stream(0, |message| match message {
-            Message::Header(header) => Some(pb::DownloadManyResponse { request_id: 1, body: Some(Body::Header(header)) }),
-            Message::Chunk(chunk) => Some(pb::DownloadManyResponse { request_id: 1, body: Some(Body::Chunk(chunk.into())) }),
+            Message::Header(header) => Some(pb::DownloadManyResponse {
+                request_id: 1,
+                body: Some(Body::Header(header)),
+            }),
+            Message::Chunk(chunk) => Some(pb::DownloadManyResponse {
+                request_id: 1,
+                body: Some(Body::Chunk(chunk.into())),
+            }),
             Message::Silence => None,
         });
         Ok(Response::new(stream))
@@ -125,15 +138,32 @@ impl FakeHolder {
     async fn start(registry: &TestRegistry, name: &str, document: &[u8], script: Script) -> Self {
         let listener = front_door::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
-        let incoming = front_door::guard(listener, ConnectionLimits { total: 64, per_source: 0 });
+        let incoming = front_door::guard(
+            listener,
+            ConnectionLimits {
+                total: 64,
+                per_source: 0,
+            },
+        );
         let offsets = Arc::<Mutex<Vec<u64>>>::default();
-        let service = Scripted { document: document.to_vec(), script, offsets: Arc::clone(&offsets) };
+        let service = Scripted {
+            document: document.to_vec(),
+            script,
+            offsets: Arc::clone(&offsets),
+        };
         let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status(FILE_TRANSFER_SERVICE, tonic_health::ServingStatus::Serving).await;
-        let routes = Routes::new(pb::file_transfer_server::FileTransferServer::new(service)).add_service(health_service);
+        health
+            .set_service_status(FILE_TRANSFER_SERVICE, tonic_health::ServingStatus::Serving)
+            .await;
+        let routes =
+            Routes::new(pb::file_transfer_server::FileTransferServer::new(service)).add_service(health_service);
         let serving = Serving::spawn(routes, AllowedSources::default(), incoming);
         let session = register(registry, name, address, document).await;
-        Self { _session: session, _serving: serving, offsets }
+        Self {
+            _session: session,
+            _serving: serving,
+            offsets,
+        }
     }
 
     fn was_asked(&self) -> bool {
@@ -141,7 +171,12 @@ impl FakeHolder {
     }
 }
 
-async fn register(registry: &TestRegistry, name: &str, address: SocketAddr, document: &[u8]) -> (SessionSender, SessionReceiver) {
+async fn register(
+    registry: &TestRegistry,
+    name: &str,
+    address: SocketAddr,
+    document: &[u8],
+) -> (SessionSender, SessionReceiver) {
     let hello = Hello {
         protocol_version: limits::PROTOCOL_VERSION,
         name: name.parse().unwrap(),
@@ -149,9 +184,17 @@ async fn register(registry: &TestRegistry, name: &str, address: SocketAddr, docu
         advertise: None,
         resume_token: None,
     };
-    let (sender, mut receiver) = registry.client().await.register(1, PeerRequest::Hello(hello)).await.unwrap();
+    let (sender, mut receiver) = registry
+        .client()
+        .await
+        .register(1, PeerRequest::Hello(hello))
+        .await
+        .unwrap();
     let document = Document {
-        id: DocumentId { key: key(1), sha256: Sha256::of(document) },
+        id: DocumentId {
+            key: key(1),
+            sha256: Sha256::of(document),
+        },
         size_bytes: document.len() as u64,
         title: Title::default(),
         modified: None,
@@ -181,42 +224,77 @@ fn misdeeds() -> Vec<(&'static str, Script)> {
         ("wrong bytes", |bytes, offset| {
             let mut wrong = bytes[offset as usize..].to_vec();
             wrong[17] ^= 1;
-            (std::iter::once(Message::Header(header(bytes))).chain(chunks(&wrong)).collect(), None)
+            (
+                std::iter::once(Message::Header(header(bytes)))
+                    .chain(chunks(&wrong))
+                    .collect(),
+                None,
+            )
         }),
         ("one byte short", |bytes, offset| {
             let short = &bytes[offset as usize..bytes.len() - 1];
-            (std::iter::once(Message::Header(header(bytes))).chain(chunks(short)).collect(), None)
+            (
+                std::iter::once(Message::Header(header(bytes)))
+                    .chain(chunks(short))
+                    .collect(),
+                None,
+            )
         }),
         ("one byte long", |bytes, offset| {
             let mut long = bytes[offset as usize..].to_vec();
             long.push(0);
-            (std::iter::once(Message::Header(header(bytes))).chain(chunks(&long)).collect(), None)
+            (
+                std::iter::once(Message::Header(header(bytes)))
+                    .chain(chunks(&long))
+                    .collect(),
+                None,
+            )
         }),
         ("endless", |bytes, _| {
             let endless = (0..100).flat_map(|_| chunks(bytes)).collect::<Vec<_>>();
-            (std::iter::once(Message::Header(header(bytes))).chain(endless).collect(), None)
+            (
+                std::iter::once(Message::Header(header(bytes))).chain(endless).collect(),
+                None,
+            )
         }),
         ("no header", |bytes, _| (chunks(bytes).collect(), None)),
         ("nothing", |_, _| (Vec::new(), None)),
         ("another document", |bytes, _| {
             let mut other = header(bytes);
             other.number = 2;
-            (std::iter::once(Message::Header(other)).chain(chunks(bytes)).collect(), None)
+            (
+                std::iter::once(Message::Header(other)).chain(chunks(bytes)).collect(),
+                None,
+            )
         }),
         ("another size", |bytes, _| {
             let mut other = header(bytes);
             other.size_bytes += 1;
-            (std::iter::once(Message::Header(other)).chain(chunks(bytes)).collect(), None)
+            (
+                std::iter::once(Message::Header(other)).chain(chunks(bytes)).collect(),
+                None,
+            )
         }),
-        ("empty chunk", |bytes, _| (vec![Message::Header(header(bytes)), Message::Chunk(Vec::new())], None)),
-        ("two headers", |bytes, _| (vec![Message::Header(header(bytes)), Message::Header(header(bytes))], None)),
+        ("empty chunk", |bytes, _| {
+            (vec![Message::Header(header(bytes)), Message::Chunk(Vec::new())], None)
+        }),
+        ("two headers", |bytes, _| {
+            (
+                vec![Message::Header(header(bytes)), Message::Header(header(bytes))],
+                None,
+            )
+        }),
         ("dies in the middle", |bytes, offset| {
             let half = &bytes[offset as usize..bytes.len() / 2];
-            let messages = std::iter::once(Message::Header(header(bytes))).chain(chunks(half)).collect();
+            let messages = std::iter::once(Message::Header(header(bytes)))
+                .chain(chunks(half))
+                .collect();
             (messages, Some(Status::unavailable("the process died")))
         }),
         ("changed its mind", |_, _| (Vec::new(), Some(Status::not_found("no")))),
-        ("data loss", |bytes, _| (vec![Message::Header(header(bytes))], Some(Status::data_loss("changed")))),
+        ("data loss", |bytes, _| {
+            (vec![Message::Header(header(bytes))], Some(Status::data_loss("changed")))
+        }),
     ]
 }
 
@@ -228,7 +306,10 @@ async fn no_misdeed_yields_a_file_when_nobody_else_has_it() {
         let liar = FakeHolder::start(&registry, "liar", &bytes, script).await;
         let folder = TempDir::new().unwrap();
         let error = get(&registry, folder.path(), 1, any_version()).await.unwrap_err();
-        assert!(matches!(error.exit(), Exit::Integrity | Exit::Unreachable), "{what}: {error}");
+        assert!(
+            matches!(error.exit(), Exit::Integrity | Exit::Unreachable),
+            "{what}: {error}"
+        );
         assert!(error.to_string().len() <= 300, "{what}: {error}");
         assert!(!folder.path().join("rfc1.txt").exists(), "{what}");
         assert_eq!(leftovers(folder.path()), 0, "{what}");
@@ -247,8 +328,12 @@ async fn every_misdeed_is_survived_when_somebody_honest_has_it() {
         for round in 0.. {
             assert!(round < 100, "{what}: the liar was never asked");
             let folder = TempDir::new().unwrap();
-            let got = get(&registry, folder.path(), 1, any_version()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
-            let How::Fetched(fetched) = got.how else { panic!("{what}: was there") };
+            let got = get(&registry, folder.path(), 1, any_version())
+                .await
+                .unwrap_or_else(|error| panic!("{what}: {error}"));
+            let How::Fetched(fetched) = got.how else {
+                panic!("{what}: was there")
+            };
             assert_eq!(fs::read(&fetched.path).unwrap(), bytes, "{what}");
             assert_eq!(fetched.holder.name.as_str(), "honest", "{what}");
             if !fetched.detours.is_empty() {
@@ -270,19 +355,32 @@ async fn a_download_goes_on_where_it_broke() {
     let half: Script = |bytes, offset| {
         let half = bytes.len() as u64 / 2;
         if offset >= half {
-            return (std::iter::once(Message::Header(header(bytes))).chain(chunks(&bytes[offset as usize..])).collect(), None);
+            return (
+                std::iter::once(Message::Header(header(bytes)))
+                    .chain(chunks(&bytes[offset as usize..]))
+                    .collect(),
+                None,
+            );
         }
-        let messages = std::iter::once(Message::Header(header(bytes))).chain(chunks(&bytes[..half as usize])).collect();
+        let messages = std::iter::once(Message::Header(header(bytes)))
+            .chain(chunks(&bytes[..half as usize]))
+            .collect();
         (messages, Some(Status::unavailable("the process died")))
     };
     let first = FakeHolder::start(&registry, "first", &bytes, half).await;
     let second = FakeHolder::start(&registry, "second", &bytes, half).await;
     let folder = TempDir::new().unwrap();
     let got = get(&registry, folder.path(), 1, any_version()).await.unwrap();
-    let How::Fetched(fetched) = got.how else { panic!("was there") };
+    let How::Fetched(fetched) = got.how else {
+        panic!("was there")
+    };
     assert_eq!(fs::read(&fetched.path).unwrap(), bytes);
     assert_eq!(fetched.received_bytes, bytes.len() as u64, "no byte twice");
-    let mut offsets = [first.offsets.lock().unwrap().clone(), second.offsets.lock().unwrap().clone()].concat();
+    let mut offsets = [
+        first.offsets.lock().unwrap().clone(),
+        second.offsets.lock().unwrap().clone(),
+    ]
+    .concat();
     offsets.sort_unstable();
     assert_eq!(offsets, [0, bytes.len() as u64 / 2]);
 }

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use peer::{node::NodeConfig, uplink::{LinkState, NodeEvent}};
+use peer::{
+    node::NodeConfig,
+    uplink::{LinkState, NodeEvent},
+};
 use tempfile::TempDir;
 
 use crate::support::{TestPeer, TestRegistry, dialer, eventually, open_library, within};
@@ -15,7 +18,14 @@ async fn peers_come_back_to_a_registry_that_was_restarted() {
     let bob = TestPeer::start(&registry, "bob", &[("rfc3.txt", b"three")]).await;
     registry.server.shutdown().await;
     let mut link = alice.node.link();
-    drop(within("lost", link.wait_for(|state| matches!(state, LinkState::Waiting { .. }))).await.unwrap());
+    drop(
+        within(
+            "lost",
+            link.wait_for(|state| matches!(state, LinkState::Waiting { .. })),
+        )
+        .await
+        .unwrap(),
+    );
     let registry = TestRegistry::start_on(address).await;
     alice.reachable().await;
     bob.reachable().await;

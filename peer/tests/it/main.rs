@@ -2,5 +2,6 @@
 
 mod faults;
 mod link;
+mod memory;
 mod support;
 mod swarm;

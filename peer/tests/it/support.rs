@@ -1,11 +1,6 @@
 //! A registry and peers of one test, each on a port of its own.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::Path,
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use p2p_ci::{
     client::registry::RegistryClient,
@@ -30,12 +25,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for `condition`, asked again whenever it may have changed.
 pub(crate) async fn within<T>(what: &str, condition: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, condition).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+    tokio::time::timeout(PATIENCE, condition)
+        .await
+        .unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
 
 /// Asks again and again until the answer is one.
 #[track_caller]
-pub(crate) fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> impl Future<Output = T> {
+pub(crate) fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> impl Future<Output = T> {
     let what = what.to_owned();
     async move {
         within(&what, async {
@@ -68,7 +68,10 @@ impl TestRegistry {
     }
 
     pub(crate) fn context(&self) -> Context {
-        Context { registry: self.url.clone(), dialer: tcp_dialer() }
+        Context {
+            registry: self.url.clone(),
+            dialer: tcp_dialer(),
+        }
     }
 
     pub(crate) async fn client(&self) -> RegistryClient {
@@ -107,7 +110,11 @@ impl TestPeer {
         let documents = library.snapshot().len();
         assert_eq!(documents, files.len(), "every file is a document");
         let node = Node::start(config, library, tcp_dialer()).unwrap();
-        let peer = Self { node, folder, _state: state };
+        let peer = Self {
+            node,
+            folder,
+            _state: state,
+        };
         peer.reachable().await;
         peer.announced(registry, documents).await;
         peer
@@ -119,7 +126,13 @@ impl TestPeer {
         let reached = link.wait_for(|state| {
             matches!(
                 state,
-                LinkState::Registered { reachability: Some(ReachabilityNotice { reachability: Reachability::Reachable, .. }), .. }
+                LinkState::Registered {
+                    reachability: Some(ReachabilityNotice {
+                        reachability: Reachability::Reachable,
+                        ..
+                    }),
+                    ..
+                }
             )
         });
         drop(within("reachable", reached).await.unwrap());
@@ -174,11 +187,19 @@ pub(crate) fn number(value: u32) -> RfcNumber {
 }
 
 pub(crate) fn key(value: u32) -> DocumentKey {
-    DocumentKey { number: number(value), format: Format::Txt }
+    DocumentKey {
+        number: number(value),
+        format: Format::Txt,
+    }
 }
 
 pub(crate) fn any_version() -> Wish {
-    Wish { format: Format::Txt, from: None, sha256_prefix: DigestPrefix::default(), replace: false }
+    Wish {
+        format: Format::Txt,
+        from: None,
+        sha256_prefix: DigestPrefix::default(),
+        replace: false,
+    }
 }
 
 /// Gets one RFC into `folder`, as `peer get` does.
@@ -198,7 +219,12 @@ pub(crate) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_file())
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
+        .map(|path| {
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                fs::read(&path).unwrap(),
+            )
+        })
         .collect();
     files.sort();
     files

@@ -19,7 +19,11 @@ use crate::support::{
 /// Lengths around which chunking could go wrong.
 fn matrix() -> Vec<(u32, Vec<u8>)> {
     let chunk = limits::CHUNK_BYTES;
-    let pattern = |length: usize| (0..length).map(|i| u8::try_from(i * 31 % 251).unwrap()).collect::<Vec<u8>>();
+    let pattern = |length: usize| {
+        (0..length)
+            .map(|i| u8::try_from(i * 31 % 251).unwrap())
+            .collect::<Vec<u8>>()
+    };
     [0, 1, chunk - 1, chunk, chunk + 1, 1_600_000, 10_000]
         .into_iter()
         .zip([1, 2, 9999, 10_000, 10_052, 100_000, 4_294_967_295])
@@ -31,17 +35,32 @@ fn matrix() -> Vec<(u32, Vec<u8>)> {
 async fn documents_of_every_length_arrive_as_they_are() {
     let registry = TestRegistry::start().await;
     let documents = matrix();
-    let names: Vec<(String, &[u8])> = documents.iter().map(|(n, bytes)| (format!("rfc{n}.txt"), bytes.as_slice())).collect();
+    let names: Vec<(String, &[u8])> = documents
+        .iter()
+        .map(|(n, bytes)| (format!("rfc{n}.txt"), bytes.as_slice()))
+        .collect();
     let shared: Vec<(&str, &[u8])> = names.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
     let alice = TestPeer::start(&registry, "alice", &shared).await;
     let folder = TempDir::new().unwrap();
     for (number, bytes) in &documents {
         let got = get(&registry, folder.path(), *number, any_version()).await.unwrap();
-        let How::Fetched(fetched) = got.how else { panic!("{number} was not there") };
+        let How::Fetched(fetched) = got.how else {
+            panic!("{number} was not there")
+        };
         assert_eq!(fetched.holder.address, alice.address());
         assert_eq!(fs::read(&fetched.path).unwrap(), *bytes, "RFC {number}");
         let original = fs::metadata(alice.folder.path().join(format!("rfc{number}.txt"))).unwrap();
-        assert_eq!(fs::metadata(&fetched.path).unwrap().modified().unwrap().elapsed().unwrap().as_secs() / 60, original.modified().unwrap().elapsed().unwrap().as_secs() / 60);
+        assert_eq!(
+            fs::metadata(&fetched.path)
+                .unwrap()
+                .modified()
+                .unwrap()
+                .elapsed()
+                .unwrap()
+                .as_secs()
+                / 60,
+            original.modified().unwrap().elapsed().unwrap().as_secs() / 60
+        );
     }
     assert_eq!(leftovers(folder.path()), 0);
 }
@@ -52,10 +71,16 @@ async fn what_nobody_has_is_not_found() {
     let _alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", b"one")]).await;
     let folder = TempDir::new().unwrap();
     let error = get(&registry, folder.path(), 9999, any_version()).await.unwrap_err();
-    assert_eq!((error.exit(), error.to_string().as_str()), (Exit::NotFound, "no active peer has RFC 9999"));
+    assert_eq!(
+        (error.exit(), error.to_string().as_str()),
+        (Exit::NotFound, "no active peer has RFC 9999")
+    );
     let mut wish = any_version();
     wish.from = Some("bob".to_owned());
-    assert_eq!(get(&registry, folder.path(), 1, wish.clone()).await.unwrap_err().exit(), Exit::NotFound);
+    assert_eq!(
+        get(&registry, folder.path(), 1, wish.clone()).await.unwrap_err().exit(),
+        Exit::NotFound
+    );
     wish.from = Some("alice".to_owned());
     let error = get(&registry, folder.path(), 2, wish.clone()).await.unwrap_err();
     assert!(error.to_string().starts_with("alice does not have RFC 2"), "{error}");
@@ -98,7 +123,10 @@ async fn of_two_versions_the_one_with_most_holders_is_taken_unless_the_digest_sa
     get(&registry, other_folder.path(), 1, wish.clone()).await.unwrap();
     assert_eq!(fs::read(other_folder.path().join("rfc1.txt")).unwrap(), b"rare");
     wish.sha256_prefix = "0000".parse().unwrap();
-    assert_eq!(get(&registry, other_folder.path(), 1, wish).await.unwrap_err().exit(), Exit::NotFound);
+    assert_eq!(
+        get(&registry, other_folder.path(), 1, wish).await.unwrap_err().exit(),
+        Exit::NotFound
+    );
 }
 
 #[tokio::test]
@@ -154,10 +182,14 @@ pub(crate) async fn mirror(registry: &TestRegistry, folder: &TempDir, state: &Te
 #[tokio::test]
 async fn a_mirror_takes_everything_from_everybody_and_only_once() {
     let registry = TestRegistry::start().await;
-    let documents: Vec<(String, Vec<u8>)> =
-        (1..=300).map(|n| (format!("rfc{n}.txt"), format!("document {n}\n").repeat(n).into_bytes())).collect();
+    let documents: Vec<(String, Vec<u8>)> = (1..=300)
+        .map(|n| (format!("rfc{n}.txt"), format!("document {n}\n").repeat(n).into_bytes()))
+        .collect();
     let part = |range: std::ops::Range<usize>| -> Vec<(&str, &[u8])> {
-        documents[range].iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect()
+        documents[range]
+            .iter()
+            .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+            .collect()
     };
     let _alice = TestPeer::start(&registry, "alice", &part(0..200)).await;
     let _bob = TestPeer::start(&registry, "bob", &part(100..300)).await;
@@ -166,13 +198,20 @@ async fn a_mirror_takes_everything_from_everybody_and_only_once() {
     write_settled(folder.path(), "rfc8.txt", b"mine");
     write_settled(folder.path(), "notes.md", b"not an RFC");
     let summary = mirror(&registry, &folder, &state).await;
-    assert_eq!((summary.fetched, summary.present, summary.kept, summary.failures.len()), (298, 1, 1, 0));
+    assert_eq!(
+        (summary.fetched, summary.present, summary.kept, summary.failures.len()),
+        (298, 1, 1, 0)
+    );
     assert_eq!(summary.by_holder.len(), 2, "both gave their share");
     for (name, bytes) in files(folder.path()) {
         match name.as_str() {
             "rfc8.txt" => assert_eq!(bytes, b"mine"),
             "notes.md" => assert_eq!(bytes, b"not an RFC"),
-            name => assert_eq!(Some(&bytes), documents.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes), "{name}"),
+            name => assert_eq!(
+                Some(&bytes),
+                documents.iter().find(|(n, _)| n == name).map(|(_, bytes)| bytes),
+                "{name}"
+            ),
         }
     }
     assert_eq!(files(folder.path()).len(), 301);
@@ -190,7 +229,10 @@ async fn real_rfcs_with_odd_bytes_arrive_as_they_are() {
         originals.extend(files(std::path::Path::new(&format!("{samples}/{name}"))));
     }
     originals.sort();
-    let borrowed: Vec<(&str, &[u8])> = originals.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let borrowed: Vec<(&str, &[u8])> = originals
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
     let _everything = TestPeer::start(&registry, "everything", &borrowed).await;
     let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     mirror(&registry, &folder, &state).await;
