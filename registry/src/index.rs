@@ -10,6 +10,8 @@ mod change;
 mod documents;
 pub mod id_set;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -297,6 +299,12 @@ impl Index {
             PeerRef::Name(name) => self.sessions.named(name),
         };
         session.map(|session| session.card.label.id)
+    }
+
+    /// Slots and document numbers that there are, used or free.
+    #[cfg(test)]
+    fn capacity(&self) -> (usize, usize) {
+        (self.sessions.capacity(), self.documents.capacity())
     }
 
     fn session(&self, id: SessionId) -> Option<&Session> {

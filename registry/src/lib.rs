@@ -27,6 +27,8 @@ pub mod server;
 pub mod service;
 pub mod session;
 pub mod swarm;
+#[cfg(test)]
+mod testing;
 
 pub use command::run;
 pub use config::{Args, Config};

@@ -1,5 +1,8 @@
 //! How much room answers take in a message, so that none is built that cannot be sent.
 
+#[cfg(test)]
+mod tests;
+
 use p2p_ci::{limits, message::DocumentEntry};
 
 /// Bytes of entries in one message: the largest message less what stands around them (a request id, a page token).

@@ -6,6 +6,8 @@
 
 mod listing;
 mod membership;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod watchers;
 

@@ -36,6 +36,12 @@ fn ids_of(first: DocumentKey, last: DocumentKey) -> (Bound<DocumentId>, Bound<Do
 }
 
 impl Documents {
+    /// Places that there are, used or free.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.records.len()
+    }
+
     /// Number of distinct documents.
     pub(super) fn len(&self) -> usize {
         self.by_id.len()

@@ -76,6 +76,12 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
+    /// Places that there are, used or free.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Number of sessions.
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
