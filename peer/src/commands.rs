@@ -7,6 +7,7 @@ pub mod list;
 pub mod lookup;
 pub mod mirror;
 pub mod peers;
+pub mod probe;
 pub mod shell;
 pub mod watch;
 
@@ -15,6 +16,7 @@ use std::path::Path;
 use p2p_ci::{
     client::registry::RegistryClient,
     registry_url::RegistryUrl,
+    shutdown::Signals,
     transport::{Dialer, tcp_dialer},
 };
 
@@ -34,7 +36,7 @@ pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
     let context = Context { registry: cli.registry, dialer: tcp_dialer() };
     match cli.command {
         Command::Join(args) => join::run(&context, &args).await,
-        Command::Get(args) => get::run(&context, &args).await,
+        Command::Get(args) => interruptible(get::run(&context, &args)).await,
         Command::Mirror(args) => mirror::run(&context, &args).await,
         Command::Lookup(args) => lookup::run(&context, &args).await,
         Command::List(args) => list::run(&context, &args).await,
@@ -42,6 +44,15 @@ pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
         Command::Watch(args) => watch::run(&context, &args).await,
         Command::Shell(args) => shell::run(&context, &args).await,
         Command::Healthcheck(args) => healthcheck::run(&context, &args).await,
+    }
+}
+
+/// Ends `work` when a signal arrives; what it has not finished is dropped, and with it its temporary files.
+async fn interruptible(work: impl Future<Output = Result<Exit, PeerError>>) -> Result<Exit, PeerError> {
+    let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
+    tokio::select! {
+        result = work => result,
+        _ = signals.next() => Ok(Exit::Interrupted),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The `peer` program: reads the command line, carries it out, and ends with its exit code.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use p2p_ci::logging;
@@ -13,6 +13,9 @@ use peer::{
 /// Threads for blocking work: disks gain nothing from more, and a container may allow few.
 const MAX_BLOCKING_THREADS: usize = 64;
 
+/// How long blocking work that was begun may take to end, such as removing the temporary file of a download.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // One-shot commands tell what matters by themselves; a peer that stays keeps a log.
@@ -23,7 +26,11 @@ fn main() -> ExitCode {
         .max_blocking_threads(MAX_BLOCKING_THREADS)
         .build();
     let result = match runtime {
-        Ok(runtime) => output::quietly(runtime.block_on(Box::pin(commands::run(cli)))),
+        Ok(runtime) => {
+            let result = output::quietly(runtime.block_on(Box::pin(commands::run(cli))));
+            runtime.shutdown_timeout(LAST_WRITES);
+            result
+        }
         Err(error) => Err(peer::error::PeerError::system("cannot start")(error)),
     };
     match result {

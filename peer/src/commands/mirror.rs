@@ -103,6 +103,9 @@ fn report(summary: &Summary, took: Duration, output: &mut Output) -> Result<Exit
     if summary.interrupted {
         output.message("interrupted; run it again to go on where it stopped");
     }
+    if exit_of(summary) == Exit::NotFound {
+        output.message("no active peer holds any of it; `peer list` shows what there is");
+    }
     let failed = summary.failures.len() as u64;
     if output.is_json() {
         output.object(&MirrorObject {

@@ -1,5 +1,14 @@
 //! Peers against a real registry and against each other, over TCP on loopback.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test fails by panicking, and its helpers do, too"
+)]
+
 mod faults;
 mod link;
 mod memory;
