@@ -124,17 +124,23 @@ impl FromStr for RfcRange {
 
     /// Reads `1-999`, `9000-` (to the last), or a single number in any form that [`RfcNumber`] reads.
     fn from_str(text: &str) -> Result<Self, NumberError> {
-        if let Ok(number) = text.parse::<RfcNumber>() {
-            return Ok(Self {
-                first: number,
-                last: number,
-            });
+        match text.parse::<RfcNumber>() {
+            Ok(number) => {
+                return Ok(Self {
+                    first: number,
+                    last: number,
+                });
+            }
+            Err(error @ (NumberError::Zero | NumberError::TooLarge(_))) => return Err(error),
+            Err(NumberError::NotANumber(_) | NumberError::Backwards(_)) => {}
         }
         // A number itself may be written `rfc-9110`, so the dash of a range is the last one.
-        let Some((first, last)) = text.rsplit_once('-') else {
-            return Err(text.parse::<RfcNumber>().err().unwrap_or(NumberError::Zero));
-        };
-        let first: RfcNumber = first.parse()?;
+        let not_a_range = || NumberError::NotANumber(shorten(text));
+        let (first, last) = text.rsplit_once('-').ok_or_else(not_a_range)?;
+        let first: RfcNumber = first.parse().map_err(|error| match error {
+            NumberError::NotANumber(_) => not_a_range(),
+            error @ (NumberError::Zero | NumberError::TooLarge(_) | NumberError::Backwards(_)) => error,
+        })?;
         let last = if last.trim().is_empty() {
             Self::ALL.last
         } else {
@@ -358,6 +364,13 @@ mod tests {
         assert_eq!("rfc-9110".parse::<RfcRange>().unwrap().to_string(), "9110");
         assert_eq!("9000-".parse::<RfcRange>().unwrap().last.get(), u32::MAX);
         assert!(matches!("9-1".parse::<RfcRange>(), Err(NumberError::Backwards(_))));
+        let whole = NumberError::NotANumber("rfc-2616x".to_owned());
+        assert_eq!(
+            "rfc-2616x".parse::<RfcRange>(),
+            Err(whole),
+            "the message repeats what was typed"
+        );
+        assert_eq!("0".parse::<RfcRange>(), Err(NumberError::Zero));
         for text in ["-", "-5", "a-b", "1-99999999999", "0-5"] {
             assert!(text.parse::<RfcRange>().is_err(), "{text}");
         }

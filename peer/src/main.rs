@@ -4,11 +4,7 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use clap::Parser as _;
 use p2p_ci::logging;
-use peer::{
-    commands,
-    config::{Cli, Command},
-    output,
-};
+use peer::{commands, config::Cli, output};
 
 /// Threads for blocking work: disks gain nothing from more, and a container may allow few.
 const MAX_BLOCKING_THREADS: usize = 64;
@@ -18,9 +14,8 @@ const LAST_WRITES: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // One-shot commands tell what matters by themselves; a peer that stays keeps a log.
-    let stays = matches!(cli.command, Command::Join(_));
-    logging::init(if stays { "info" } else { "warn" });
+    // Every command tells what matters by itself; RUST_LOG=info adds what an operator may want to know.
+    logging::init("warn");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(MAX_BLOCKING_THREADS)

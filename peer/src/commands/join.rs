@@ -77,6 +77,7 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
         written: None,
         events: node.events(),
         output,
+        told_reason: None,
     };
     let ended = tokio::select! {
         ended = follower.follow(args) => ended,
@@ -131,15 +132,24 @@ struct Follower {
     written: Option<StateFile>,
     events: tokio::sync::broadcast::Receiver<NodeEvent>,
     output: Output,
+    /// Why there is no session, as people were last told.
+    told_reason: Option<String>,
 }
 
 impl Follower {
     async fn follow(&mut self, args: &JoinArgs) -> Result<(), PeerError> {
         let mut serving = None;
-        let began = tokio::time::Instant::now();
+        let patience_ends = tokio::time::Instant::now() + limits::TAKEN_PATIENCE;
         let mut was_registered = false;
+        let mut refusal = None;
         loop {
-            let event = match self.events.recv().await {
+            let received = tokio::select! {
+                received = self.events.recv() => received,
+                () = tokio::time::sleep_until(patience_ends), if refusal.is_some() => {
+                    return Err(PeerError::Refused(refusal.unwrap_or_default()));
+                }
+            };
+            let event = match received {
                 Ok(event) => event,
                 Err(RecvError::Lagged(missed)) => {
                     tracing::warn!(missed, "events passed by unseen");
@@ -152,6 +162,7 @@ impl Follower {
             }
             if let NodeEvent::Registered { name, .. } = &event {
                 was_registered = true;
+                refusal = None;
                 if let Some(address) = serving {
                     let root = args.dir.to_string_lossy().into_owned();
                     self.write_state(&PeerState {
@@ -162,11 +173,14 @@ impl Follower {
                     })?;
                 }
             }
+            // Only a newcomer gives up: one that was registered before is wanted back by somebody.
             if let NodeEvent::Refused(failure) = &event
                 && !was_registered
-                && !(may_pass(failure) && began.elapsed() < limits::TAKEN_PATIENCE)
             {
-                return Err(PeerError::Refused(failure.message.clone()));
+                if !may_pass(failure) {
+                    return Err(PeerError::Refused(failure.message.clone()));
+                }
+                refusal = Some(failure.message.clone());
             }
             self.tell(&event)?;
         }
@@ -219,6 +233,18 @@ impl Follower {
     }
 
     fn tell_people(&mut self, event: &NodeEvent) -> Result<(), PeerError> {
+        // `Disconnected` follows and says the same; and what is still so is said once.
+        if matches!(event, NodeEvent::Refused(_)) {
+            return Ok(());
+        }
+        if let NodeEvent::Disconnected { reason, .. } = event {
+            if self.told_reason.as_ref() == Some(reason) {
+                return Ok(());
+            }
+            self.told_reason = Some(reason.clone());
+        } else {
+            self.told_reason = None;
+        }
         let line = sentence(event);
         self.output.lines(p2p_ci::text::escaped(&line))
     }
@@ -244,7 +270,10 @@ pub fn sentence(event: &NodeEvent) -> String {
         NodeEvent::Rejected(key, why) => format!("the registry does not take {key}: {why}"),
         NodeEvent::Refused(failure) => format!("the registry refused this peer: {}", failure.message),
         NodeEvent::Disconnected { reason, retry_in } => {
-            format!("no registry now: {reason}; trying again in {}", human::span(*retry_in))
+            format!(
+                "not registered: {reason}; trying again in {}, and then on",
+                human::span(*retry_in)
+            )
         }
         NodeEvent::Left => "left".to_owned(),
     }
