@@ -39,18 +39,19 @@ pub struct PeerRow {
     pub address: String,
     /// Whether the registry could connect back to it.
     pub reachability: String,
-    /// How many texts it shares.
-    pub texts: u64,
+    /// How many documents it shares, all formats together.
+    pub documents: u64,
 }
 
 impl PeerRow {
     /// Reads a line of `peer peers --json`.
     pub fn parse(value: &Value) -> Result<Self> {
+        let counts = value.pointer("/documents").and_then(Value::as_object);
         Ok(Self {
             name: json::text(value, "/name")?.to_owned(),
             address: json::text(value, "/address")?.to_owned(),
             reachability: json::text(value, "/reachability")?.to_owned(),
-            texts: value.pointer("/documents/txt").and_then(Value::as_u64).unwrap_or(0),
+            documents: counts.map_or(0, |counts| counts.values().filter_map(Value::as_u64).sum()),
         })
     }
 }
@@ -270,14 +271,12 @@ impl Cluster {
         Ok(start.elapsed())
     }
 
-    /// Checks that every process has ended and left none of its own behind. Returns how many there are.
-    pub fn check_all_gone(&mut self) -> Result<usize> {
-        let mut count = 0;
+    /// Checks that every process has ended and left none of its own behind.
+    pub fn check_all_gone(&mut self) -> Result<()> {
         for process in self.registry.iter_mut().chain(self.peers.values_mut()) {
             ensure!(process.is_gone()?, "something of {} is left", process.name());
-            count += 1;
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Removes the folder, and tells which one it was.

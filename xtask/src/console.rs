@@ -14,7 +14,7 @@ pub fn command(text: &str) {
 pub fn output(text: &str) {
     let lines: Vec<&str> = text.lines().collect();
     for line in lines.iter().take(OUTPUT_LINES) {
-        println!("      {}", printable(line));
+        println!("{}", format!("      {}", printable(line)).trim_end());
     }
     if let Some(more @ 1..) = lines.len().checked_sub(OUTPUT_LINES) {
         println!("      … and {more} more lines");

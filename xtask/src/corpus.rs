@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::console;
+use crate::{console, wait};
 
 /// What marks a complete folder. Peers pass over names with a leading dot.
 const MARKER: &str = ".corpus-complete";
@@ -72,11 +72,13 @@ fn fetch(host: &str, folder: &Path) -> Result<String> {
     match rsync::probe(host) {
         Ok(()) => return rsync::fetch(host, folder),
         Err(reason) => {
-            crate::wait::check_interrupt()?;
+            wait::check_interrupt()?;
             println!("The RFC Editor cannot be reached by rsync ({reason:#}); trying Debian's packages instead.");
         }
     }
-    debian::fetch(folder).with_context(|| {
+    let fetched = debian::fetch(folder);
+    wait::check_interrupt().context("run this again to go on")?;
+    fetched.with_context(|| {
         format!(
             "the series can be had neither by rsync from {host} nor from Debian's packages; nothing is complete yet"
         )

@@ -109,12 +109,12 @@ impl Demo {
 
     /// Checks that nothing is left of any process, removes the folder, and prints the summary.
     fn finish(mut self, story: &Story, took: Duration) -> Result<String> {
-        let processes = self.cluster.check_all_gone()?;
+        self.cluster.check_all_gone()?;
         let folder = self.cluster.remove()?;
         story.print_summary();
         let steps = console::count(story.len(), "step");
         println!(
-            "\nNothing is left behind: {processes} processes have ended, and {} is gone.",
+            "\nNothing is left behind: every process has ended, and {} is gone.",
             folder.display()
         );
         Ok(format!("All went as told: {steps} in {}.", console::seconds(took)))

@@ -1,7 +1,7 @@
 //! RFC files on disk: finding them, hashing them, and dealing them out to peers.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs::{self, File},
     io::{self, Read},
@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 /// The names of the sample folders, which are also the names of the peers that share them.
 pub const SAMPLE_FOLDERS: [&str; 3] = ["alice", "bob", "carol"];
 
-/// One RFC: its files in every format that a folder holds.
+/// One RFC: its text, and its metadata record where there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rfc {
     /// The RFC's number.
@@ -28,6 +28,15 @@ pub struct Rfc {
 }
 
 impl Rfc {
+    /// In how many formats the RFC is there. Compressed or not makes no difference.
+    pub fn formats(&self) -> usize {
+        let stem = |path: &PathBuf| match path.extension() {
+            Some(extension) if extension == "gz" => path.with_extension(""),
+            Some(_) | None => path.clone(),
+        };
+        self.files.iter().map(stem).collect::<BTreeSet<PathBuf>>().len()
+    }
+
     /// Whether the text is compressed. A peer serves it uncompressed.
     pub fn is_packed(&self) -> bool {
         self.text.extension().is_some_and(|extension| extension == "gz")
@@ -62,12 +71,13 @@ pub fn scan(folder: &Path) -> Result<Vec<Rfc>> {
     Ok(found.into_iter().filter_map(rfc).collect())
 }
 
-/// Splits `rfc9110.txt` into the number and what follows the first dot, if a peer would share a file of that name.
+/// Splits `rfc9110.txt` into the number and what follows the first dot, if it is the name of a text or its metadata
+/// record.
 fn parse_name(name: &str) -> Option<(u32, &str)> {
     let (stem, suffix) = name.split_once('.')?;
     let number = stem.strip_prefix("rfc")?;
     let format = suffix.strip_suffix(".gz").unwrap_or(suffix);
-    if !number.bytes().all(|byte| byte.is_ascii_digit()) || !["txt", "html", "pdf", "xml", "json"].contains(&format) {
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) || !["txt", "json"].contains(&format) {
         return None;
     }
     Some((number.parse().ok()?, suffix))
@@ -135,12 +145,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_a_peer_shares_are_told_from_others() {
+    fn names_of_rfcs_are_told_from_others() {
         assert_eq!(parse_name("rfc9110.txt"), Some((9110, "txt")));
         assert_eq!(parse_name("rfc0001.json"), Some((1, "json")));
-        assert_eq!(parse_name("rfc5.pdf.gz"), Some((5, "pdf.gz")));
+        assert_eq!(parse_name("rfc5.txt.gz"), Some((5, "txt.gz")));
         for name in [
             "rfc17a.txt",
+            "rfc5.pdf",
             "rfc-index.txt",
             "rfc.txt",
             "rfc1.ps",
@@ -172,15 +183,22 @@ mod tests {
     #[test]
     fn compressed_texts_count_where_there_is_no_plain_one() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["rfc1.txt", "rfc1.txt.gz", "rfc2.txt.gz", "rfc3.pdf", "notes.txt"] {
+        for name in [
+            "rfc1.txt",
+            "rfc1.txt.gz",
+            "rfc2.txt.gz",
+            "rfc2.json",
+            "rfc3.pdf",
+            "notes.txt",
+        ] {
             fs::write(folder.path().join(name), name).unwrap();
         }
         let found: Vec<(u32, bool, usize)> = scan(folder.path())
             .unwrap()
             .iter()
-            .map(|rfc| (rfc.number, rfc.is_packed(), rfc.files.len()))
+            .map(|rfc| (rfc.number, rfc.is_packed(), rfc.formats()))
             .collect();
-        assert_eq!(found, [(1, false, 2), (2, true, 1)]);
+        assert_eq!(found, [(1, false, 1), (2, true, 2)]);
     }
 
     #[test]

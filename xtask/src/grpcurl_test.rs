@@ -83,10 +83,11 @@ impl Bench {
             for file in rfcs.iter().flat_map(|rfc| &rfc.files) {
                 documents::copy_into(file, &folder)?;
             }
+            let documents: u64 = rfcs.iter().map(|rfc| rfc.formats() as u64).sum();
             cluster.join(name, name)?;
             cluster.wait_for_peers(&format!("{name} to be registered"), SOON, |rows| {
                 rows.iter()
-                    .any(|row| row.name == name && row.reachability == "reachable" && row.texts == rfcs.len() as u64)
+                    .any(|row| row.name == name && row.reachability == "reachable" && row.documents == documents)
             })?;
         }
         let registry = cluster.registry_address()?.to_string();

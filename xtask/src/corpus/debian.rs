@@ -51,7 +51,8 @@ pub fn fetch(folder: &Path) -> Result<String> {
     for inside in ["lists/partial", "cache/archives/partial", "debs", "root", "flat"] {
         fs::create_dir_all(work.join(inside))?;
     }
-    let source = sources_line()?;
+    let (options, archive) = source()?;
+    let source = format!("deb {options}{archive} non-free");
     fs::write(work.join("corpus.list"), format!("{source}\n"))?;
     say(&format!("Asking apt for Debian's doc-rfc packages: {source}"));
     process::run_visibly("apt-get update", apt(&work, &["update"]), DOWNLOAD_LIMIT)?;
@@ -63,7 +64,7 @@ pub fn fetch(folder: &Path) -> Result<String> {
     gather(&work)?;
     place(&work.join("flat"), folder)?;
     fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
-    Ok(format!("Debian's doc-rfc packages ({source})"))
+    Ok(format!("Debian's doc-rfc packages ({archive})"))
 }
 
 /// Downloads and unpacks one package, unless that was done by an earlier run.
@@ -111,8 +112,8 @@ fn apt(work: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// The line for apt's list of sources: the archive and release that this machine uses, component non-free.
-fn sources_line() -> Result<String> {
+/// The archive and release that this machine uses, and the options with which apt should trust it.
+fn source() -> Result<(String, String)> {
     let mut command = Command::new("apt-get");
     command.args([
         "indextargets",
@@ -128,12 +129,12 @@ fn sources_line() -> Result<String> {
         String::new()
     };
     if let Some(archive) = configured.lines().find_map(archive_of) {
-        return Ok(format!("deb {options}{archive} non-free"));
+        return Ok((options, archive));
     }
     let release = fs::read_to_string("/etc/os-release").context("cannot tell which release of Debian this is")?;
     let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     let codename = codename.context("/etc/os-release names no release of Debian")?;
-    Ok(format!("deb {options}{DEFAULT_ARCHIVE} {codename} non-free"))
+    Ok((options, format!("{DEFAULT_ARCHIVE} {codename}")))
 }
 
 /// The archive and release of a configured source, if it is that of a release's main component.

@@ -1,6 +1,6 @@
 //! The series from the RFC Editor's rsync server.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{io::IsTerminal, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
 
@@ -45,19 +45,16 @@ pub fn fetch(host: &str, folder: &Path) -> Result<String> {
     transfer(host, TEXTS, folder).context("the texts did not arrive; run this again to go on")?;
     say("Fetching the metadata records.");
     transfer(host, RECORDS, folder).context("the metadata records did not arrive; run this again to go on")?;
-    Ok(format!("the RFC Editor ({host})"))
+    Ok(format!("{host} by rsync"))
 }
 
 fn transfer(host: &str, (module, pattern): (&str, &str), folder: &Path) -> Result<()> {
     let mut command = Command::new("rsync");
-    command.args([
-        "--recursive",
-        "--times",
-        "--compress",
-        "--partial",
-        "--info=progress2",
-        CONNECT_SECONDS,
-    ]);
+    command.args(["--recursive", "--times", "--compress", "--partial", CONNECT_SECONDS]);
+    if std::io::stdout().is_terminal() {
+        // It rewrites one line for every file.
+        command.arg("--info=progress2");
+    }
     command.args([SILENCE_SECONDS, &format!("--include={pattern}"), "--exclude=*"]);
     command.arg(format!("rsync://{host}/{module}/")).arg(folder);
     process::run_visibly(&format!("rsync {module}"), command, TRANSFER_LIMIT)

@@ -140,14 +140,6 @@ impl Cast {
         self.members.get(index).map_or("", |member| &member.name)
     }
 
-    /// How many texts a peer shares at the start.
-    pub fn texts_of(&self, name: &str) -> usize {
-        self.members
-            .iter()
-            .find(|member| member.name == name)
-            .map_or(0, |member| member.rfcs.len())
-    }
-
     /// "20 RFCs", for a sentence.
     pub fn rfc_count(&self) -> String {
         console::count(self.members.iter().map(|member| member.rfcs.len()).sum(), "real RFC")
@@ -209,7 +201,6 @@ mod tests {
             ["alice", "bob", "carol", "dave"]
         );
         assert_eq!(cast.rfc_count(), "20 real RFCs");
-        assert_eq!(cast.texts_of("dave"), 0);
     }
 
     #[test]

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Demo, steps::GONE_LIMIT};
-use crate::{cluster::SOON, console, json};
+use super::{
+    Demo,
+    steps::{GONE_LIMIT, JOIN_LIMIT},
+};
+use crate::{console, json};
 
 /// How long after a registry's restart the last peer must be back. A peer whose first try comes too early tries again
 /// after a random pause that grows; a cap of 30 s is promised, a few seconds are usual.
@@ -50,7 +53,7 @@ impl Demo {
             console::command(&format!("peer join {name} --name {name} &"));
             self.cluster.join(name, name)?;
         }
-        let took = self.wait_for_everybody(SOON)?;
+        let took = self.wait_for_everybody(JOIN_LIMIT)?;
         self.show(&["lookup", &self.cast.lost.number.to_string(), "--format", "txt"], 0)?;
         Ok(format!(
             "{} are back after {}, with everything they have",

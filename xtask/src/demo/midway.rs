@@ -82,7 +82,7 @@ impl Demo {
         );
         let part = mega(frozen.bytes_on_disk);
         Ok(format!(
-            "{source} died after {part:.1} of 16.0 MB, {survivor} gave the rest, SHA-256 verified"
+            "{source} died with {part:.1} of 16.0 MB on disk, {survivor} went on, SHA-256 verified"
         ))
     }
 

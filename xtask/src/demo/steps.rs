@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::{Demo, cast};
 use crate::{
-    cluster::{SOON, STOP_LIMIT},
+    cluster::{PeerRow, STOP_LIMIT},
     console, documents, json,
     process::Finished,
     wait,
@@ -15,6 +15,10 @@ use crate::{
 
 /// How soon a peer's registry must know of a file that was put into the peer's folder.
 const SEEN_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long all peers may take to hash what they have, register and announce it. The samples take a second; the whole
+/// series, half a gigabyte, may be dealt out too.
+pub const JOIN_LIMIT: Duration = Duration::from_secs(60);
 
 /// How soon a peer must be gone from the index when its stream has closed, for whatever reason.
 pub const GONE_LIMIT: Duration = Duration::from_secs(1);
@@ -56,11 +60,11 @@ impl Demo {
         for name in &names {
             self.cluster
                 .peer(name)?
-                .wait_for_line("that it is registered", SOON, |line| {
-                    line.starts_with(&format!("registered as {name} ")).then_some(())
+                .wait_for_line("that it is registered", JOIN_LIMIT, |line| {
+                    says_registered(line, name).then_some(())
                 })?;
         }
-        self.wait_for_everybody(SOON)?;
+        self.wait_for_everybody(JOIN_LIMIT)?;
         let took = start.elapsed();
         console::tell(&format!("{} says:", self.cast.source()));
         let first = self.cast.source().to_owned();
@@ -72,19 +76,17 @@ impl Demo {
         ))
     }
 
-    /// Waits until every peer that runs is registered, reachable, and has announced at least what it had at the start.
+    /// Waits until every peer that runs is registered, reachable, and has announced all that its folder holds.
     pub fn wait_for_everybody(&mut self, limit: Duration) -> Result<Duration> {
-        let wanted: BTreeMap<String, u64> = self
-            .cast
-            .members
-            .iter()
-            .map(|member| Ok((member.name.clone(), u64::try_from(self.cast.texts_of(&member.name))?)))
-            .collect::<Result<_>>()?;
-        let all_there = |rows: &[crate::cluster::PeerRow]| {
-            rows.len() == wanted.len()
-                && rows.iter().all(|row| {
-                    row.reachability == "reachable" && wanted.get(&row.name).is_some_and(|texts| row.texts >= *texts)
-                })
+        let mut wanted: BTreeMap<String, u64> = BTreeMap::new();
+        for member in &self.cast.members {
+            let rfcs = documents::scan(&self.cluster.folder().join(&member.name))?;
+            wanted.insert(member.name.clone(), rfcs.iter().map(|rfc| rfc.formats() as u64).sum());
+        }
+        let all_there = |rows: &[PeerRow]| {
+            let is_there =
+                |row: &PeerRow| row.reachability == "reachable" && wanted.get(&row.name) == Some(&row.documents);
+            rows.len() == wanted.len() && rows.iter().all(is_there)
         };
         let what = format!(
             "{} to be registered with all they have",
@@ -176,7 +178,7 @@ impl Demo {
             .wait_for_holders(number, &[&source, &newcomer], SEEN_LIMIT)?;
         self.show(&["lookup", &number.to_string(), "--format", "txt"], 0)?;
         Ok(format!(
-            "byte for byte the same, and {newcomer} listed as a holder {} later",
+            "the file has the SHA-256 of {source}'s, and {newcomer} was a holder {} later",
             console::seconds(took)
         ))
     }
@@ -252,4 +254,11 @@ impl Demo {
         ));
         Ok(())
     }
+}
+
+/// Whether a line that a peer printed says that it is registered under this name.
+fn says_registered(line: &str, name: &str) -> bool {
+    line.strip_prefix("registered as ")
+        .and_then(|rest| rest.strip_prefix(name))
+        .is_some_and(|rest| rest.starts_with([' ', ',']))
 }
