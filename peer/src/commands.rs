@@ -34,7 +34,7 @@ use crate::{
 /// [`PeerError`], which has an exit code of its own.
 pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
     let context = Context { registry: cli.registry, dialer: tcp_dialer() };
-    match cli.command {
+    let result = match cli.command {
         Command::Join(args) => join::run(&context, &args).await,
         Command::Get(args) => interruptible(get::run(&context, &args)).await,
         Command::Mirror(args) => mirror::run(&context, &args).await,
@@ -44,6 +44,10 @@ pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
         Command::Watch(args) => watch::run(&context, &args).await,
         Command::Shell(args) => shell::run(&context, &args).await,
         Command::Healthcheck(args) => healthcheck::run(&context, &args).await,
+    };
+    match result {
+        Err(error) => Err(probe::explained(&context, error).await),
+        Ok(exit) => Ok(exit),
     }
 }
 

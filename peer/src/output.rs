@@ -26,7 +26,7 @@ use self::screen::Screen;
 use crate::error::{Exit, PeerError};
 
 /// What was attempted when stdout could not be written to.
-const WRITING_RESULTS: &str = "writing to standard output";
+const WRITING_RESULTS: &str = "cannot write to standard output";
 
 /// Where a command writes to.
 pub struct Output {

@@ -74,7 +74,10 @@ impl StateDir {
     /// [`PeerError::System`] when it cannot be created.
     pub fn create(&self) -> Result<(), PeerError> {
         let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0);
-        created.map_err(PeerError::system(format!("creating the state folder {}", self.shown())))
+        created.map_err(PeerError::system(format!(
+            "cannot create the state folder {}",
+            self.shown()
+        )))
     }
 
     /// What the peers that run now with this folder tell about themselves.
@@ -89,7 +92,7 @@ impl StateDir {
 
     fn live_peer(&self, slot: usize) -> Result<Option<PeerState>, PeerError> {
         let path = self.slot(slot);
-        let reading = || PeerError::system(format!("reading {}", escaped(&path.to_string_lossy())));
+        let reading = || PeerError::system(format!("cannot read {}", escaped(&path.to_string_lossy())));
         match File::open(with_suffix(&path, ".lock")).and_then(|lock| is_free(&lock)) {
             Ok(true) => return Ok(None),
             Ok(false) => {}
@@ -198,7 +201,7 @@ impl StateFile {
         dir.create()?;
         for slot in 1..=MAX_PEERS {
             let path = dir.slot(slot);
-            let locking = || PeerError::system(format!("locking {}", escaped(&path.to_string_lossy())));
+            let locking = || PeerError::system(format!("cannot lock {}", escaped(&path.to_string_lossy())));
             let lock = File::options()
                 .create(true)
                 .append(true)
@@ -217,9 +220,10 @@ impl StateFile {
         let full = std::io::Error::other(format!(
             "{MAX_PEERS} peers run with it already; name another with --state-dir"
         ));
-        Err(PeerError::system(format!("using the state folder {}", dir.shown()))(
-            full,
-        ))
+        Err(PeerError::system(format!(
+            "cannot use the state folder {}",
+            dir.shown()
+        ))(full))
     }
 
     /// Writes `state` in place of what was written before; readers see the one or the other.
@@ -228,7 +232,7 @@ impl StateFile {
     ///
     /// [`PeerError::System`] when the folder cannot be written to.
     pub fn update(&self, state: &PeerState) -> Result<(), PeerError> {
-        let writing = || PeerError::system(format!("writing {}", escaped(&self.path.to_string_lossy())));
+        let writing = || PeerError::system(format!("cannot write {}", escaped(&self.path.to_string_lossy())));
         let mut json = serde_json::to_vec(state).map_err(|error| writing()(error.into()))?;
         json.push(b'\n');
         // Nobody else writes under this name: it belongs to whoever holds the lock.

@@ -5,26 +5,20 @@
 
 mod actions;
 mod add;
+mod notices;
 mod prompt;
 mod verb;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use p2p_ci::{identity::PeerName, registry_url::RegistryUrl, shutdown::Signals, text::escaped};
-use tokio::sync::broadcast::{
-    self,
-    error::{RecvError, TryRecvError},
-};
+use p2p_ci::{client::CallError, registry_url::RegistryUrl, shutdown::Signals, text::escaped};
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use self::{
     prompt::{Answer, Prompt},
     verb::{Parsed, Verb},
 };
-use super::{
-    Context, blocking,
-    join::{node_config, sentence},
-    open_library,
-};
+use super::{Context, blocking, join::node_config, open_library};
 use crate::{
     config::{SharingArgs, ShellArgs},
     error::{Exit, PeerError},
@@ -32,12 +26,9 @@ use crate::{
     limits,
     node::Node,
     output::{Output, human, is_reader_gone},
-    state::{PeerState, StateDir, StateFile},
-    uplink::{LinkState, NodeEvent},
+    state::{StateDir, StateFile},
+    uplink::NodeEvent,
 };
-
-/// How long a new shell waits for its registration before it shows the prompt all the same.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long `connect` waits for the uploads of the session that it ends; downloaders go on at other holders.
 const RECONNECT_GRACE: Duration = Duration::from_secs(5);
@@ -54,7 +45,7 @@ const TERMINATE: &str = "SIGTERM";
 ///
 /// [`PeerError`] when the folder cannot be shared, or stdout cannot be written to.
 pub async fn run(context: &Context, args: &ShellArgs) -> Result<Exit, PeerError> {
-    let mut signals = Signals::install().map_err(PeerError::system("installing a signal handler"))?;
+    let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
     let mut output = Output::standard(false);
     let state_dir = StateDir::resolve(&args.sharing.state)?;
     let (library, report) = open_library(&args.dir, state_dir.path(), &mut output).await?;
@@ -127,6 +118,15 @@ fn tell(parsed: Parsed, output: &mut Output) -> Result<Next, PeerError> {
 fn report(result: Result<(), PeerError>, output: &mut Output) -> Result<Next, PeerError> {
     match result {
         Err(error) if is_reader_gone(&error) => return Err(error),
+        Err(PeerError::Registry {
+            url,
+            source: CallError::Unreachable { detail, .. },
+        }) => {
+            let detail = escaped(&detail);
+            output.message(format_args!(
+                "cannot reach the registry at {url}: {detail}; \"connect URL\" names another"
+            ));
+        }
         Err(error) => output.message(error),
         Ok(()) => {}
     }
@@ -149,6 +149,8 @@ struct Shell {
     state_dir: StateDir,
     /// What `peer healthcheck` reads, once there is something to read.
     state_file: Option<StateFile>,
+    /// Whether the user knows already that there is no registration.
+    told_of_loss: bool,
 }
 
 impl Shell {
@@ -174,19 +176,8 @@ impl Shell {
             events,
             state_dir,
             state_file: None,
+            told_of_loss: false,
         })
-    }
-
-    /// Waits until the registration has succeeded or failed. Returns the signal that ended the wait, if one did.
-    async fn settle(&mut self, signals: &mut Signals, output: &mut Output) -> Option<&'static str> {
-        let mut link = self.node.link();
-        let settled = link.wait_for(|state| *state != LinkState::Connecting);
-        let signal = tokio::select! {
-            _ = tokio::time::timeout(SETTLE_TIMEOUT, settled) => None,
-            name = signals.next() => Some(name),
-        };
-        self.tell_what_happened(output);
-        signal
     }
 
     /// Takes one line and carries it out.
@@ -246,10 +237,12 @@ impl Shell {
                 event = self.events.recv() => {
                     let notice = match event {
                         Ok(event) => self.note(&event, output),
-                        Err(RecvError::Lagged(missed)) => format!("{missed} notices were missed"),
+                        Err(RecvError::Lagged(missed)) => Some(format!("{missed} notices were missed")),
                         Err(RecvError::Closed) => return prompt.answer().await,
                     };
-                    if !prompt.notice(&notice) {
+                    if let Some(notice) = notice
+                        && !prompt.notice(&notice)
+                    {
                         output.message(notice);
                     }
                 }
@@ -260,50 +253,6 @@ impl Shell {
                         return Answer::End;
                     }
                 }
-            }
-        }
-    }
-
-    /// Tells what has happened since the last time, while no prompt is shown.
-    fn tell_what_happened(&mut self, output: &mut Output) {
-        loop {
-            match self.events.try_recv() {
-                Ok(event) => {
-                    let notice = self.note(&event, output);
-                    output.message(notice);
-                }
-                Err(TryRecvError::Lagged(missed)) => output.message(format_args!("{missed} notices were missed")),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
-            }
-        }
-    }
-
-    /// Takes note of an event; returns what to tell about it.
-    fn note(&mut self, event: &NodeEvent, output: &mut Output) -> String {
-        if let NodeEvent::Registered { name, .. } = event
-            && let Err(error) = self.write_state(name.clone())
-        {
-            output.message(format_args!("peer healthcheck will not find this peer: {error}"));
-        }
-        escaped(&sentence(event)).to_string()
-    }
-
-    fn write_state(&mut self, name: PeerName) -> Result<(), PeerError> {
-        let Some(address) = *self.node.address().borrow() else {
-            return Ok(());
-        };
-        let root = self.library.root().to_string_lossy().into_owned();
-        let state = PeerState {
-            pid: std::process::id(),
-            name,
-            address,
-            root,
-        };
-        match &self.state_file {
-            Some(file) => file.update(&state),
-            None => {
-                self.state_file = Some(StateFile::create(&self.state_dir, &state)?);
-                Ok(())
             }
         }
     }
@@ -322,12 +271,14 @@ impl Shell {
             target,
             node,
             state_dir,
+            state_file,
             ..
         } = self;
         context.registry = registry.unwrap_or(context.registry);
         output.lines(format_args!("connecting to {}", context.registry))?;
         node.shutdown(RECONNECT_GRACE).await;
         let mut shell = Self::start(context, sharing, library, target, state_dir)?;
+        shell.state_file = state_file;
         shell.settle(signals, output).await;
         Ok(shell)
     }

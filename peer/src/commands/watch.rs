@@ -22,7 +22,7 @@ const MAX_SHOWN_RANGES: usize = 8;
 ///
 /// When the registry cannot be asked or goes away, or when stdout cannot be written to.
 pub async fn run(context: &Context, args: &JsonArgs) -> Result<Exit, PeerError> {
-    let mut signals = Signals::install().map_err(PeerError::system("installing a signal handler"))?;
+    let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
     let mut output = Output::standard(args.json);
     tokio::select! {
         result = show(context, &mut output) => result,

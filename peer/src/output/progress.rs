@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use p2p_ci::text::escaped;
 
 use super::Output;
@@ -18,7 +18,7 @@ use crate::error::PeerError;
 const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The looks of every bar; in ASCII, because a terminal's locale is unknown.
-const TEMPLATE: &str = "{msg} [{bar:20}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+const TEMPLATE: &str = "{msg} [{bar:20}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}{left}";
 
 /// A bar on stderr. Dropping it removes it.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Progress {
         }
         let bar = ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::stderr()).with_message(message);
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-            bar.set_style(style.progress_chars("=> "));
+            bar.set_style(style.progress_chars("=> ").with_key("left", write_time_left));
         }
         bar.enable_steady_tick(REDRAW_INTERVAL);
         Self {
@@ -112,6 +112,14 @@ impl Progress {
     /// Does `write` while the bar steps aside; for whatever else writes to the terminal.
     pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         self.bar.suspend(write)
+    }
+}
+
+/// Says how long it takes until everything is there, once something is.
+fn write_time_left(state: &ProgressState, text: &mut dyn fmt::Write) {
+    if state.pos() > 0 {
+        // A bar that cannot be written is not worth a failure.
+        let _ = write!(text, ", {:#} left", HumanDuration(state.eta()));
     }
 }
 

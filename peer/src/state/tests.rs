@@ -80,7 +80,7 @@ fn a_file_that_makes_no_sense_is_told() {
         fs::write(dir.path().join("peer.json"), text).unwrap();
         let error = dir.live_peers().unwrap_err();
         assert!(
-            error.to_string().starts_with("reading ") && error.to_string().len() < 300,
+            error.to_string().starts_with("cannot read ") && error.to_string().len() < 300,
             "{error}"
         );
     }
@@ -96,7 +96,7 @@ fn a_folder_that_is_a_file_is_told() {
         StateFile::create(&dir, &state(1))
             .unwrap_err()
             .to_string()
-            .starts_with("creating the state folder ")
+            .starts_with("cannot create the state folder ")
     );
     assert!(dir.live_peers().is_err());
 }

@@ -56,28 +56,26 @@ impl Shell {
 
     /// `state`: where the peer stands.
     fn state(&self, output: &mut Output) -> Result<(), PeerError> {
-        let (connection, reachability) = match &*self.node.link().borrow() {
+        let (connection, reachable) = match &*self.node.link().borrow() {
             LinkState::Connecting => ("connecting".to_owned(), None),
             LinkState::Registered {
                 name,
                 welcome,
                 reachability,
-            } => (
-                format!("registered as {name}, id {}", welcome.session_id),
-                reachability.clone(),
-            ),
+            } => {
+                let told = reachability
+                    .clone()
+                    .map(|notice| sentence(&NodeEvent::Reachability(notice)));
+                (format!("registered as {name}, id {}", welcome.session_id), told)
+            }
             LinkState::Waiting { reason, .. } => (format!("none, trying again by itself: {reason}"), None),
             LinkState::Ended => ("ended".to_owned(), None),
-        };
-        let reachable = match reachability {
-            Some(notice) => sentence(&NodeEvent::Reachability(notice)),
-            None => "not known yet".to_owned(),
         };
         let address = *self.node.address().borrow();
         let rows = [
             ("registry", self.context.registry.to_string()),
             ("connection", connection),
-            ("reachable", reachable),
+            ("reachable", reachable.unwrap_or_else(|| "not known".to_owned())),
             (
                 "serving on",
                 address.map_or_else(|| "no address yet".to_owned(), |address| address.to_string()),

@@ -42,7 +42,7 @@ pub(super) struct Added {
 pub(super) fn add(target: &Target, path: &Path, number: Option<RfcNumber>) -> Result<Added, PeerError> {
     let path = &expanded(path);
     let (key, compressed) = named(path, number)?;
-    let reading = || PeerError::system(format!("reading {}", escaped(&path.to_string_lossy())));
+    let reading = || PeerError::system(format!("cannot read {}", escaped(&path.to_string_lossy())));
     let (bytes, modified) = read(path, compressed).map_err(reading())?;
     let document = Document {
         id: DocumentId {

@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::{
     CompletionType, Config, Context, Editor, ExternalPrinter as _, Helper,
     completion::{Completer, FilenameCompleter, Pair},
@@ -81,12 +81,12 @@ impl Prompt {
         } else {
             reader.spawn(move || read(&turn, &answer, read_plain))
         };
-        started.map_err(PeerError::system("starting the prompt"))?;
+        started.map_err(PeerError::system("cannot start the prompt"))?;
         Ok(Self {
             turns,
             answers,
             notices: interactive.then_some(notices),
-            _mode: if interactive { TerminalMode::save() } else { None },
+            _mode: if interactive { TerminalMode::quiet() } else { None },
         })
     }
 
@@ -253,8 +253,14 @@ impl Helper for Completion {}
 struct TerminalMode(Termios);
 
 impl TerminalMode {
-    fn save() -> Option<Self> {
-        tcgetattr(io::stdin()).ok().map(Self)
+    /// Has the terminal no longer echo by itself. The prompt shows what is typed; between two prompts an echo would
+    /// break progress bars, and come again at the next prompt.
+    fn quiet() -> Option<Self> {
+        let found = tcgetattr(io::stdin()).ok()?;
+        let mut quiet = found.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(io::stdin(), OptionalActions::Now, &quiet).ok()?;
+        Some(Self(found))
     }
 }
 

@@ -164,7 +164,7 @@ fn mistake(error: &clap::Error, words: &[String]) -> String {
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .filter(|line| !line.is_empty())
         .collect();
-    let told = told.join(" ");
+    let told = told.join("; ").replace(":; ", ": ");
     let told = told.strip_prefix("error: ").unwrap_or(&told);
     format!("{} (help {} tells more)", cut(told, MISTAKE_CHARS), shortened(typed))
 }
