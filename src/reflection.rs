@@ -22,6 +22,8 @@ fn builder(service: &str) -> Builder<'static> {
     let builder = Builder::configure()
         .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // The details of errors. A tool that finds them described shows what they say instead of their bytes.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)
         .with_service_name(service);

@@ -165,7 +165,7 @@ const CALLS: [Call; 9] = [
                 "got {kinds:?}"
             );
             let failed = answers.get(2).context("no error")?;
-            holds(failed, "/error/reason", "RFC_NOT_FOUND")
+            holds(failed, "/error/reason", "DOCUMENT_NOT_FOUND")
         },
     },
     Call {
@@ -243,7 +243,8 @@ pub fn run(bench: &Bench) -> Result<usize> {
             let answer = call(bench, tool, *at, method, requests)?;
             let Answer { messages, error } = &answer;
             ensure!(error.is_empty(), "{tool:?}: {method} {requests} failed: {error}");
-            check(messages).with_context(|| format!("{tool:?}: {method} {requests} answered {messages:?}"))?;
+            check(messages)
+                .with_context(|| format!("{tool:?}: {method} {requests} answered {}", shortened(messages)))?;
             count += 1;
         }
         for (at, service, _) in SERVICES {
@@ -347,6 +348,12 @@ pub fn holds(value: &Value, pointer: &str, wanted: impl Into<Value>) -> Result<(
     let (found, wanted) = (value.pointer(pointer), wanted.into());
     ensure!(found == Some(&wanted), "{pointer} is {found:?}, not {wanted}");
     Ok(())
+}
+
+/// Messages for an error: chunks are long.
+fn shortened(messages: &[Value]) -> String {
+    let cut = |message: &Value| message.to_string().chars().take(300).collect::<String>();
+    messages.iter().map(|message| format!("\n  {}", cut(message))).collect()
 }
 
 /// "2 error" for an error that answers request 2.

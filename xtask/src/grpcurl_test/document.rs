@@ -80,7 +80,10 @@ pub fn run(bench: &Bench, bless: bool) -> Result<usize> {
     }
     if bless {
         for ((first, end), printed) in outcomes.into_iter().rev() {
-            lines.splice(first..end, printed.lines().map(|line| line.trim_end().to_owned()));
+            lines.splice(
+                first..end,
+                printed.lines().map(|line| line.trim_end().replace('\t', " ")),
+            );
         }
         fs::write(&path, lines.join("\n") + "\n")?;
     }

@@ -21,8 +21,11 @@ pub fn normal(text: &str, addresses: &[&str; 3]) -> String {
         word.clear();
         result.push(c);
     }
-    // Spaces at the ends of lines are not kept in the document.
-    let lines: Vec<&str> = result.lines().map(str::trim_end).collect();
+    // Blank space differs between versions of a tool, and at the ends of lines the document does not keep it.
+    let lines: Vec<String> = result
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
     lines.join("\n").trim_end().to_owned()
 }
 
