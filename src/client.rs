@@ -98,13 +98,18 @@ fn from_transport(status: &Status, detail: &str) -> CallError {
 fn is_broken_connection(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<std::io::Error>() {
+        // h2 keeps an error of I/O to itself instead of naming it as its source.
+        let of_io = error.is::<std::io::Error>() || error.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_io);
+        if of_io {
             return true;
         }
         next = error.source();
     }
     false
 }
+
+/// Messages that only say that something of theirs failed.
+const VAGUE: [&str; 2] = ["transport error", "error reading a body from connection"];
 
 /// An error with what caused it, for people: tonic's own message alone is just "transport error".
 #[must_use]
@@ -118,7 +123,8 @@ pub fn chain(error: &dyn Error) -> String {
         }
         next = error.source();
     }
-    if parts.len() > 1 && parts.first().is_some_and(|first| first == "transport error") {
+    // What hyper and tonic put before the cause says nothing to people.
+    while parts.len() > 1 && parts.first().is_some_and(|first| VAGUE.contains(&first.as_str())) {
         parts.remove(0);
     }
     escaped(&parts.join(": ")).to_string()
