@@ -11,7 +11,7 @@ pub mod probe;
 pub mod shell;
 pub mod watch;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use p2p_ci::{
     client::registry::RegistryClient,
@@ -24,7 +24,7 @@ use crate::{
     config::{Cli, Command, DurabilityArg, TargetArgs},
     error::{Exit, PeerError},
     library::{Durability, Library, ScanReport, Target},
-    output::Output,
+    output::{Output, progress::Progress},
 };
 
 /// Carries out a command line.
@@ -33,7 +33,10 @@ use crate::{
 ///
 /// [`PeerError`], which has an exit code of its own.
 pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
-    let context = Context { registry: cli.registry, dialer: tcp_dialer() };
+    let context = Context {
+        registry: cli.registry,
+        dialer: tcp_dialer(),
+    };
     let result = match cli.command {
         Command::Join(args) => join::run(&context, &args).await,
         Command::Get(args) => interruptible(get::run(&context, &args)).await,
@@ -76,13 +79,18 @@ impl Context {
     ///
     /// [`PeerError::Registry`].
     pub async fn connect(&self) -> Result<RegistryClient, PeerError> {
-        RegistryClient::connect(&self.dialer, &self.registry).await.map_err(|source| self.registry_error(source))
+        RegistryClient::connect(&self.dialer, &self.registry)
+            .await
+            .map_err(|source| self.registry_error(source))
     }
 
     /// An error of the registry, with its name.
     #[must_use]
     pub fn registry_error(&self, source: p2p_ci::client::CallError) -> PeerError {
-        PeerError::Registry { url: self.registry.to_string(), source }
+        PeerError::Registry {
+            url: self.registry.to_string(),
+            source,
+        }
     }
 }
 
@@ -109,7 +117,15 @@ async fn target_of(args: &TargetArgs) -> Result<Target, PeerError> {
 /// Opens a folder of documents, and tells what its owner should know.
 async fn open_library(dir: &Path, state_dir: &Path, output: &mut Output) -> Result<(Library, ScanReport), PeerError> {
     let (dir, state_dir) = (dir.to_owned(), state_dir.to_owned());
-    let opened = blocking("reading the shared folder", move || Library::open(&dir, &state_dir, &|_| {})).await?;
+    let bar = Arc::new(Progress::download(output, "hashing", 0));
+    let shown = Arc::clone(&bar);
+    let opened = blocking("reading the shared folder", move || {
+        Library::open(&dir, &state_dir, &|progress| {
+            shown.set(progress.bytes_done, progress.bytes_total)
+        })
+    })
+    .await?;
+    bar.finish();
     let (library, report) = opened?;
     for line in report.warnings.iter().chain(&report.hint) {
         output.message(line);

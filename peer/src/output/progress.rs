@@ -76,6 +76,12 @@ impl Progress {
             .set_message(counted(self.documents.load(Ordering::Relaxed), total_documents));
     }
 
+    /// Says how far something has come whose total may still grow.
+    pub fn set(&self, bytes_done: u64, bytes_total: u64) {
+        self.bar.set_length(bytes_total);
+        self.bar.set_position(bytes_done);
+    }
+
     /// Says that `bytes` more have arrived.
     pub fn advance(&self, bytes: u64) {
         self.bar.inc(bytes);
