@@ -9,4 +9,13 @@
     clippy::wildcard_enum_match_arm
 )]
 
+mod bad_input;
+mod documents;
 mod index_model;
+mod presence;
+mod process;
+mod reflection;
+mod registration;
+mod shutdown;
+mod support;
+mod watching;

@@ -1,0 +1,178 @@
+//! Requests that are wrong: each is told what is wrong with it, and changes nothing.
+
+use p2p_ci::{
+    failure::Reason,
+    pb::{self, register_request::Body},
+};
+use registry::Server;
+
+use crate::support::{client, document, numbers, raw, registry, within};
+
+async fn bad_announcements(registry: &Server, documents: Vec<pb::Document>) -> pb::RequestError {
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", registry.local_addr())).unwrap();
+    let mut client = pb::registry_client::RegistryClient::new(channel.connect().await.unwrap());
+    let hello = pb::Hello {
+        protocol_version: 1,
+        name: "clumsy".to_owned(),
+        port: 5000,
+        ..Default::default()
+    };
+    let requests = [Body::Hello(hello), Body::Announce(pb::Announce { documents })];
+    let requests = (1..).zip(requests).map(|(request_id, body)| pb::RegisterRequest {
+        request_id,
+        body: Some(body),
+    });
+    let mut replies = client
+        .register(tokio_stream::iter(requests.collect::<Vec<_>>()))
+        .await
+        .unwrap()
+        .into_inner();
+    loop {
+        let reply = within(replies.message()).await.unwrap().unwrap();
+        if reply.request_id == 2 {
+            match reply.body.unwrap() {
+                pb::register_response::Body::Error(error) => return error,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_wrong_field_of_a_document_is_named_and_nothing_is_taken() {
+    type Change = fn(&mut pb::Document);
+    let cases: &[(&str, Change)] = &[
+        ("number", |document| document.number = 0),
+        ("format", |document| document.format = 0),
+        ("format", |document| document.format = 6),
+        ("format", |document| document.format = -1),
+        ("sha256", |document| document.sha256 = String::new()),
+        ("sha256", |document| document.sha256 = "abc".to_owned()),
+        ("sha256", |document| document.sha256 = "g".repeat(64)),
+        ("size_bytes", |document| document.size_bytes = u64::MAX),
+        ("size_bytes", |document| document.size_bytes = 16 * 1024 * 1024 + 1),
+        ("title", |document| document.title = "x".repeat(513)),
+        ("title", |document| document.title = "\u{1b}]0;owned\u{7}".to_owned()),
+    ];
+    let registry = registry().await;
+    for (field, change) in cases {
+        let mut wrong = pb::Document::from(&document(2));
+        change(&mut wrong);
+        let error = bad_announcements(&registry, vec![(&document(1)).into(), wrong]).await;
+        assert_eq!(error.reason, "INVALID_REQUEST");
+        assert_eq!(error.code, i32::from(tonic::Code::InvalidArgument));
+        assert_eq!(error.field, format!("documents[1].{field}"), "{}", error.message);
+        assert!(error.message.len() <= 300 && !error.message.chars().any(char::is_control));
+        assert_eq!(numbers(&client(&registry).await).await, [0u32; 0], "all or nothing");
+    }
+    let too_many = (1..=257).map(|number| pb::Document::from(&document(number))).collect();
+    assert_eq!(bad_announcements(&registry, too_many).await.field, "documents");
+}
+
+#[tokio::test]
+async fn wrong_questions_are_told_what_is_wrong() {
+    let registry = registry().await;
+    let address = registry.local_addr();
+    let lookup = pb::LookupRequest {
+        number: 1,
+        ..Default::default()
+    };
+    let cases = [
+        (
+            "number",
+            pb::LookupRequest {
+                number: 0,
+                ..lookup.clone()
+            },
+        ),
+        (
+            "format",
+            pb::LookupRequest {
+                format: 9,
+                ..lookup.clone()
+            },
+        ),
+        (
+            "max_holders",
+            pb::LookupRequest {
+                max_holders: 21,
+                ..lookup.clone()
+            },
+        ),
+        (
+            "sha256_prefix",
+            pb::LookupRequest {
+                sha256_prefix: "xyz".to_owned(),
+                ..lookup.clone()
+            },
+        ),
+        (
+            "sha256_prefix",
+            pb::LookupRequest {
+                sha256_prefix: "a".repeat(65),
+                ..lookup.clone()
+            },
+        ),
+        (
+            "sha256_prefix",
+            pb::LookupRequest {
+                sha256_prefix: "%*'\"(a+)+$".to_owned(),
+                ..lookup.clone()
+            },
+        ),
+        (
+            "sha256_prefix",
+            pb::LookupRequest {
+                sha256_prefix: "a".repeat(60_000),
+                ..lookup
+            },
+        ),
+    ];
+    for (field, request) in cases {
+        let failure = raw::ask(address, "Lookup", &request).await;
+        assert_eq!(
+            (failure.reason, failure.field.as_deref()),
+            (Reason::InvalidRequest, Some(field)),
+            "{failure}"
+        );
+    }
+    for unknown in [10_053, u32::MAX] {
+        let request = pb::LookupRequest {
+            number: unknown,
+            ..Default::default()
+        };
+        assert_eq!(raw::ask(address, "Lookup", &request).await.reason, Reason::RfcNotFound);
+    }
+    for (numbers, field) in [
+        (vec![], "numbers"),
+        (vec![1; 10_001], "numbers"),
+        (vec![1, 0], "numbers[1]"),
+    ] {
+        let request = pb::LookupManyRequest {
+            numbers,
+            ..Default::default()
+        };
+        let failure = raw::ask(address, "LookupMany", &request).await;
+        assert_eq!(
+            (failure.reason, failure.field.as_deref()),
+            (Reason::InvalidRequest, Some(field))
+        );
+    }
+    let backwards = Some(pb::NumberRange { first: 9, last: 1 });
+    let request = pb::ListDocumentsRequest {
+        range: backwards,
+        ..Default::default()
+    };
+    assert_eq!(
+        raw::ask(address, "ListDocuments", &request).await.field.as_deref(),
+        Some("range")
+    );
+    let request = pb::ListDocumentsRequest {
+        peer: "\u{1b}[31m".to_owned(),
+        ..Default::default()
+    };
+    assert_eq!(
+        raw::ask(address, "ListDocuments", &request).await.field.as_deref(),
+        Some("peer")
+    );
+}
