@@ -1,0 +1,108 @@
+//! What is where the registry should be: nobody, somebody else, or a registry that goes away.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
+use crate::support::{Cluster, Ran, TEXT, peer, run};
+
+/// The commands that ask a registry once.
+const COMMANDS: [&[&str]; 5] = [&["lookup", "7"], &["list"], &["peers"], &["watch"], &["get", "7"]];
+
+async fn ask(registry: &str, command: &[&str]) -> Ran {
+    run(peer().args(["--registry", registry]).args(command)).await
+}
+
+/// A server that answers whatever comes with `greeting`, and closes if that is not all.
+async fn stranger(greeting: &'static [u8], closes: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                let _ = connection.read(&mut request).await;
+                let _ = connection.write_all(greeting).await;
+                if !closes {
+                    std::future::pending::<()>().await;
+                }
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn nobody_there_is_exit_code_4() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for command in COMMANDS {
+        let ran = ask(&format!("http://{free}"), command).await.exits(4);
+        assert!(
+            ran.stderr
+                .starts_with(&format!("peer: cannot reach the registry at http://{free}: ")),
+            "{ran:#?}"
+        );
+        assert!(ran.stderr.lines().count() == 1 && ran.stderr.len() <= 300, "{ran:#?}");
+    }
+    let ran = ask("http://no-such-host.invalid", &["peers"]).await.exits(4);
+    assert!(ran.stderr.contains("no-such-host.invalid"), "{ran:#?}");
+}
+
+#[tokio::test]
+async fn a_web_server_is_exit_code_1() {
+    let web = stranger(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", true).await;
+    for command in COMMANDS {
+        let ran = ask(&web, command).await.exits(1);
+        assert_eq!(
+            ran.stderr,
+            format!("peer: {web} is no P2P-CI registry: it says \"HTTP/1.1 400 Bad Request\"\n")
+        );
+    }
+}
+
+#[tokio::test]
+async fn any_other_server_is_exit_code_1() {
+    let ssh = stranger(b"SSH-2.0-OpenSSH_9.2p1\r\n", false).await;
+    let ran = ask(&ssh, &["lookup", "7"]).await.exits(1);
+    assert_eq!(
+        ran.stderr,
+        format!("peer: {ssh} is no P2P-CI registry: it says \"SSH-2.0-OpenSSH_9.2p1\"\n")
+    );
+    let hostile = stranger(b"\x1b[2J\x1b]0;owned\x07\r\n", true).await;
+    let ran = ask(&hostile, &["lookup", "7"]).await.exits(1);
+    assert_eq!(
+        ran.stderr,
+        format!("peer: {hostile} is no P2P-CI registry: it does not speak HTTP/2\n")
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_or_says_nothing_is_exit_code_4() {
+    let closing = stranger(b"", true).await;
+    ask(&closing, &["lookup", "7"]).await.exits(4);
+    let silent = stranger(b"", false).await;
+    let began = tokio::time::Instant::now();
+    let ran = ask(&silent, &["lookup", "7"]).await.exits(4);
+    assert!(ran.stderr.contains("does not answer"), "{ran:#?}");
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_peer_is_no_registry() {
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder("alice", &[("rfc7.txt", TEXT)]);
+    let _alice = cluster.join("alice", &folder).await;
+    let peers = cluster.run("peers --json").await.exits(0).objects();
+    let address = peers[0]["address"].as_str().unwrap();
+    for command in COMMANDS {
+        let ran = ask(address, command).await.exits(1);
+        assert!(
+            ran.stderr
+                .starts_with(&format!("peer: http://{address} is no P2P-CI registry: ")),
+            "{ran:#?}"
+        );
+    }
+}
