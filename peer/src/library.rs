@@ -1,0 +1,394 @@
+//! Documents on disk: which ones a folder holds, how they are read, watched and stored.
+//!
+//! # Which files are documents
+//!
+//! Files named like [`FileName`] says, in the folder itself and in two levels of folders below it, which is what
+//! Debian's `doc-rfc` packages need (`links/rfc1.txt.gz`, `old/historic/rfc1.txt.gz`). Packed files are shared
+//! unpacked. Symbolic links are followed as long as they stay beneath the folder: sharing `links/` alone shows nothing,
+//! and the report says so. Whatever else lies there is left alone and counted ([`SkipReason`]).
+//!
+//! Where several files name one document, the one in the shallower folder is shared, then the one in the folder that
+//! comes first by name, then `rfc791.txt` before `RFC791.TXT` before `rfc0791.txt` before `rfc791.txt.gz`. If the best
+//! one cannot be read, the next one is.
+//!
+//! # Which bytes are served
+//!
+//! A file is hashed once, when it is whole: when its writer has closed it or it was renamed into place, or where no
+//! event tells, when it was left alone for a second. It is served from one descriptor while its identity (device,
+//! inode, size, times) is that of the file that was hashed, and hashed again on the way ([`DocumentReader`]).
+//!
+//! # Modules, in reading order
+//!
+//! `name`, `walk`: names and folders · `identity`, `source`, `digest`, `title`: one file · `state`, `select`, `scan`: what
+//! the library knows and how it learns it · `cache`: digests of earlier runs · `reader` · `watcher` · `target`, `part`:
+//! storing what was downloaded · `report`, `error`: what people are told.
+//!
+//! # Non-goals
+//!
+//! Nothing here knows of any network. Files that this program did not write are never changed or removed.
+
+mod cache;
+mod clock;
+mod digest;
+mod error;
+mod events;
+mod identity;
+mod name;
+mod part;
+mod reader;
+mod report;
+mod scan;
+mod select;
+mod source;
+mod state;
+mod target;
+mod title;
+mod walk;
+mod watcher;
+
+use std::{
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    thread,
+};
+
+use cap_std::{ambient_authority, fs::Dir};
+use p2p_ci::document::{Document, DocumentKey};
+use tokio::sync::watch;
+
+pub use self::{
+    error::{IntegrityProblem, LibraryError, StoreError},
+    name::FileName,
+    part::PartFile,
+    reader::DocumentReader,
+    report::{ScanProgress, ScanReport, SkipReason, Skipped},
+    target::{Durability, Existing, Target},
+    watcher::Watcher,
+};
+
+use self::{
+    cache::Loaded,
+    digest::Digested,
+    identity::FileIdentity,
+    scan::Look,
+    state::{Changes, Scope, Selected, State},
+    walk::{Candidate, Folder},
+};
+
+/// The documents of one folder. A handle that is cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Library {
+    inner: Arc<Inner>,
+}
+
+/// The folder as it was opened.
+#[derive(Debug)]
+struct Root {
+    dir: Dir,
+    file: (u64, u64),
+}
+
+/// What all handles share. Lock order: `looking` before anything else; no two of the others at once.
+#[derive(Debug)]
+struct Inner {
+    /// The folder, absolute.
+    path: PathBuf,
+    /// The folder, open; `None` while it is not there.
+    root: Mutex<Option<Arc<Root>>>,
+    /// Where digests are kept for the next start.
+    cache_file: PathBuf,
+    state: Mutex<State>,
+    /// The folders that the last whole look went into.
+    folders: Mutex<Vec<Folder>>,
+    version: watch::Sender<u64>,
+    /// Held while somebody looks at the folder, so that two looks do not hash the same files.
+    looking: Mutex<()>,
+}
+
+/// Locks a mutex. A panic elsewhere leaves these values usable: each is changed in single steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Library {
+    /// Opens a folder and looks at all of it. Digests of earlier runs are taken from a file in `state_dir`, which is
+    /// made if need be. `on_progress` is told, from several threads, how far hashing has come.
+    ///
+    /// Blocks for as long as hashing takes: a second or two for the whole series, next to nothing when its digests are
+    /// known, and up to a second more if a file was modified within the last one.
+    ///
+    /// # Errors
+    ///
+    /// Fails when `root` is missing, no folder, or cannot be listed. Whatever is wrong with the digests of earlier runs
+    /// is a warning in the report.
+    pub fn open(
+        root: &Path,
+        state_dir: &Path,
+        on_progress: &(dyn Fn(ScanProgress) + Sync),
+    ) -> Result<(Self, ScanReport), LibraryError> {
+        let unreadable = |source| LibraryError::Unreadable {
+            path: root.to_owned(),
+            source,
+        };
+        // Without `.` and doubled slashes, paths in events compare with this one.
+        let path: PathBuf = std::path::absolute(root).map_err(unreadable)?.components().collect();
+        let opened = open_folder(&path)?;
+        let canonical = path.canonicalize().map_err(unreadable)?;
+        let cache_file = cache::file_of(state_dir, &canonical);
+        let mut state = State::default();
+        let mut damaged = false;
+        match cache::load(&cache_file) {
+            Loaded::Known(digests) => state.digests = digests,
+            Loaded::Absent => state.digests_changed = true,
+            Loaded::Unusable => {
+                state.digests_changed = true;
+                damaged = true;
+            }
+        }
+        let library = Self {
+            inner: Arc::new(Inner {
+                path,
+                root: Mutex::new(Some(Arc::new(opened))),
+                cache_file,
+                state: Mutex::new(state),
+                folders: Mutex::new(Vec::new()),
+                version: watch::Sender::new(0),
+                looking: Mutex::new(()),
+            }),
+        };
+        let mut report = library.look(on_progress)?;
+        if damaged {
+            report.warn(format!(
+                "{} could not be used, so every file was read; it is made anew",
+                error::shown(&library.inner.cache_file)
+            ));
+        }
+        if let Err(problem) = library.inner.save_digests() {
+            report.warn(format!(
+                "{} cannot be written ({problem}), so the next start reads every file again",
+                error::shown(&library.inner.cache_file)
+            ));
+        }
+        Ok((library, report))
+    }
+
+    /// The documents, ascending by key.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Document> {
+        let state = lock(&self.inner.state);
+        state.entries.values().map(|entry| entry.document.clone()).collect()
+    }
+
+    /// The document with this key, if the library holds it.
+    #[must_use]
+    pub fn get(&self, key: DocumentKey) -> Option<Document> {
+        let state = lock(&self.inner.state);
+        state.entries.get(&key).map(|entry| entry.document.clone())
+    }
+
+    /// A number that grows with each change of the set of documents. Wait on it, then take a [`snapshot`](Self::snapshot).
+    #[must_use]
+    pub fn version(&self) -> watch::Receiver<u64> {
+        self.inner.version.subscribe()
+    }
+
+    /// Opens a document for serving from byte `offset` on. Blocks, as all reading does.
+    ///
+    /// # Errors
+    ///
+    /// [`LibraryError::NotFound`] when the library does not hold it, [`LibraryError::OffsetOutOfRange`] when the offset
+    /// lies beyond its end, [`LibraryError::Changed`] when the file is another one than was hashed, and
+    /// [`LibraryError::Read`] when it cannot be opened. After the last two the document is withdrawn.
+    pub fn read(&self, key: DocumentKey, offset: u64) -> Result<DocumentReader, LibraryError> {
+        DocumentReader::open(&self.inner, key, offset)
+    }
+
+    /// Looks at the whole folder again and tells what changed. Blocks like [`open`](Self::open); files whose digest is
+    /// known are not read.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the folder is gone or cannot be listed; everything is withdrawn then, until a later look succeeds.
+    pub fn rescan(&self) -> Result<ScanReport, LibraryError> {
+        let report = self.look(&|_| {})?;
+        self.inner.keep_digests();
+        Ok(report)
+    }
+
+    /// Takes note of a document that a [`Target`] has just stored in this library's folder, without hashing it again.
+    /// The title is what the file tells, or else the given one; the time is the file's.
+    ///
+    /// # Errors
+    ///
+    /// [`LibraryError::NotAdopted`] when there is no regular file of that length under the document's name.
+    pub fn adopt(&self, document: Document) -> Result<(), LibraryError> {
+        let inner = &self.inner;
+        let key = document.id.key;
+        let file_name = key.file_name();
+        let not_adopted = || LibraryError::NotAdopted(inner.path.join(&file_name));
+        let root = inner.root().ok_or_else(not_adopted)?;
+        let candidate = Candidate {
+            path: PathBuf::from(&file_name),
+            name: FileName::parse(&file_name).ok_or_else(not_adopted)?,
+        };
+        let (file, identity) = source::open_file(&root.dir, &candidate.path).map_err(|_| not_adopted())?;
+        if identity.size != document.size_bytes {
+            return Err(not_adopted());
+        }
+        let mut head = Vec::new();
+        let head_bytes = u64::try_from(title::head_bytes(key.format)).unwrap_or(0);
+        // A title is worth no failure: what cannot be read tells none.
+        let _unread = file.take(head_bytes).read_to_end(&mut head);
+        let told = title::of_file(key.format, &head, document.size_bytes);
+        let title = if told.as_str().is_empty() { document.title } else { told };
+        let digested = Digested {
+            sha256: document.id.sha256,
+            size_bytes: document.size_bytes,
+            title,
+            lasting: true,
+        };
+        let sighting = walk::Sighting {
+            candidate,
+            identity,
+            link: false,
+        };
+        let changes = lock(&inner.state).adopt(key, Selected { sighting, digested });
+        inner.publish(&changes);
+        Ok(())
+    }
+
+    /// The folder, absolute.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Looks at everything; where files have not settled, waits until they have and looks again.
+    fn look(&self, on_progress: &(dyn Fn(ScanProgress) + Sync)) -> Result<ScanReport, LibraryError> {
+        let look = Look {
+            cancel: &AtomicBool::new(false),
+            on_progress,
+        };
+        let started = clock::now();
+        let before = lock(&self.inner.state).documents(Scope::All);
+        let first = scan::look_at_all(&self.inner, &look)?.unwrap_or_default();
+        let due = lock(&self.inner.state).dues().max();
+        let Some(due) = due else { return Ok(first) };
+        thread::sleep(due.saturating_duration_since(clock::now()).min(clock::SETTLE_TIME));
+        let mut report = scan::look_at_all(&self.inner, &look)?.unwrap_or_default();
+        report.hashed += first.hashed;
+        report.hashed_bytes += first.hashed_bytes;
+        report.cached = report.cached.saturating_sub(first.hashed);
+        let changes = state::compare(&before, &lock(&self.inner.state).documents(Scope::All));
+        report.added = changes.added;
+        report.changed = changes.changed;
+        report.removed = changes.removed;
+        report.elapsed = clock::now().saturating_duration_since(started);
+        Ok(report)
+    }
+}
+
+impl Inner {
+    /// The folder as it was last opened.
+    fn root(&self) -> Option<Arc<Root>> {
+        lock(&self.root).clone()
+    }
+
+    /// Opens the folder anew, as another one may have its name by now.
+    fn open_root(&self) -> Result<Arc<Root>, LibraryError> {
+        match open_folder(&self.path) {
+            Ok(root) => {
+                let root = Arc::new(root);
+                *lock(&self.root) = Some(Arc::clone(&root));
+                Ok(root)
+            }
+            Err(error) => {
+                self.withdraw_all();
+                Err(error)
+            }
+        }
+    }
+
+    /// Withdraws everything, as the folder cannot be listed.
+    fn lose_root(&self, source: io::Error) -> LibraryError {
+        self.withdraw_all();
+        LibraryError::Unreadable {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    fn withdraw_all(&self) {
+        *lock(&self.root) = None;
+        lock(&self.folders).clear();
+        let changed = lock(&self.state).withdraw_all();
+        if changed {
+            self.bump();
+        }
+    }
+
+    /// Withdraws one document whose file turned out to be another one.
+    fn withdraw(&self, key: DocumentKey, identity: &FileIdentity) {
+        let changed = lock(&self.state).withdraw(key, identity);
+        if changed {
+            self.bump();
+        }
+    }
+
+    fn publish(&self, changes: &Changes) {
+        if !changes.is_empty() {
+            self.bump();
+        }
+    }
+
+    fn bump(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Writes the digests for the next start, if there are new ones.
+    fn save_digests(&self) -> io::Result<()> {
+        let digests = {
+            let mut state = lock(&self.state);
+            if !std::mem::take(&mut state.digests_changed) {
+                return Ok(());
+            }
+            state.digests.clone()
+        };
+        cache::save(&self.cache_file, &digests).inspect_err(|_| lock(&self.state).digests_changed = true)
+    }
+
+    /// The same, where a failure was already told or nobody is left to be told.
+    fn keep_digests(&self) {
+        if let Err(error) = self.save_digests() {
+            tracing::debug!(%error, "digests were not kept for the next start");
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.keep_digests();
+    }
+}
+
+fn open_folder(path: &Path) -> Result<Root, LibraryError> {
+    let unreadable = |source| LibraryError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            LibraryError::Missing(path.to_owned())
+        } else if error.kind() == io::ErrorKind::NotADirectory {
+            LibraryError::NotAFolder(path.to_owned())
+        } else {
+            unreadable(error)
+        }
+    })?;
+    let (_, identity) = FileIdentity::of_file(&dir).map_err(unreadable)?;
+    Ok(Root {
+        dir,
+        file: identity.file(),
+    })
+}

@@ -1,0 +1,142 @@
+//! The bytes of a document's file, opened beneath the root and unpacked where they are packed.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read as _},
+    path::Path,
+};
+
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
+use flate2::read::MultiGzDecoder;
+use p2p_ci::limits;
+use rustix::fs::OFlags;
+
+use super::{
+    identity::{FileIdentity, Kind},
+    report::SkipReason,
+    walk::reason_of,
+};
+
+/// How many times its packed length a file may unpack to. Of 19,299 packed files of the series, the most is 12.7.
+const MAX_UNPACK_RATIO: u64 = 20;
+
+/// Why a path is not open.
+#[derive(Debug)]
+pub(super) enum OpenError {
+    /// There is nothing at the path any more.
+    Gone,
+    /// What is there is not to be read.
+    Refused(SkipReason, io::Error),
+}
+
+/// Opens a regular file beneath the root, following links that stay there. Never waits, whatever the path leads to: a
+/// pipe without a writer opens at once and is then seen to be no regular file.
+pub(super) fn open_file(root: &Dir, path: &Path) -> Result<(File, FileIdentity), OpenError> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    let file = match root.open_with(path, &options) {
+        Ok(file) => file.into_std(),
+        Err(error) => {
+            return Err(match reason_of(&error) {
+                Some(reason) => OpenError::Refused(reason, error),
+                None => OpenError::Gone,
+            });
+        }
+    };
+    match FileIdentity::of_file(&file) {
+        Ok((Kind::File, identity)) => Ok((file, identity)),
+        Ok(_) => Err(OpenError::Refused(
+            SkipReason::Special,
+            io::Error::other("not a regular file"),
+        )),
+        Err(error) => Err(OpenError::Refused(SkipReason::Unreadable, error)),
+    }
+}
+
+/// Why the bytes of an open file cannot be had.
+#[derive(Debug)]
+pub(super) enum ContentError {
+    /// There are more of them than a document may have, or than a packed file may unpack to.
+    TooLarge,
+    /// The file is no sound gzip file.
+    BadGzip,
+    /// The operating system cannot read it.
+    Io(io::Error),
+}
+
+/// A document's bytes, read from the start.
+#[derive(Debug)]
+pub(super) struct Content {
+    source: Source,
+    left: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    Plain(File),
+    Packed(Box<MultiGzDecoder<BufReader<File>>>),
+}
+
+impl Content {
+    /// The bytes of `file`, of which `stored_bytes` are stored.
+    pub(super) fn new(file: File, compressed: bool, stored_bytes: u64) -> Self {
+        if compressed {
+            let unpacked_bytes = stored_bytes.saturating_mul(MAX_UNPACK_RATIO);
+            Self {
+                source: Source::Packed(Box::new(MultiGzDecoder::new(BufReader::new(file)))),
+                left: unpacked_bytes.min(limits::MAX_DOCUMENT_BYTES),
+            }
+        } else {
+            Self {
+                source: Source::Plain(file),
+                left: limits::MAX_DOCUMENT_BYTES,
+            }
+        }
+    }
+
+    /// Fills `buffer` as far as there are bytes, and returns how many there were: fewer than it holds at the end only.
+    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ContentError> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.read(rest) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.classify(error)),
+            }
+        }
+        self.left = match self.left.checked_sub(u64::try_from(filled).unwrap_or(u64::MAX)) {
+            Some(left) => left,
+            None => return Err(ContentError::TooLarge),
+        };
+        Ok(filled)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.source {
+            Source::Plain(file) => file.read(buffer),
+            Source::Packed(decoder) => decoder.read(buffer),
+        }
+    }
+
+    /// Tells what the operating system could not read from what the decoder could not understand: only the former
+    /// has a number.
+    fn classify(&self, error: io::Error) -> ContentError {
+        match &self.source {
+            Source::Packed(_) if error.raw_os_error().is_none() => ContentError::BadGzip,
+            Source::Plain(_) | Source::Packed(_) => ContentError::Io(error),
+        }
+    }
+
+    /// The file's identity as it is now.
+    pub(super) fn identity(&self) -> io::Result<FileIdentity> {
+        let file = match &self.source {
+            Source::Plain(file) => file,
+            Source::Packed(decoder) => decoder.get_ref().get_ref(),
+        };
+        Ok(FileIdentity::of_file(file)?.1)
+    }
+}

@@ -1,0 +1,360 @@
+//! A folder to store downloads in.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use cap_std::{ambient_authority, fs::Dir};
+use p2p_ci::{
+    digest::Sha256,
+    document::{DocumentId, DocumentKey},
+    limits,
+};
+use rustix::{
+    fs::{Access, AtFlags, FlockOperation, Mode, OFlags},
+    io::Errno,
+};
+
+use super::{
+    digest::{self, NoDigest},
+    error::StoreError,
+    identity::{FileIdentity, Kind},
+    lock,
+    name::FileName,
+    part::PartFile,
+    report::SkipReason,
+    walk::{Candidate, Sighting, sight_again, walk},
+};
+
+/// The folder for unfinished downloads, inside the target so that a rename puts them in place. Hidden, so that no
+/// reader of RFCs lists it.
+pub(super) const PART_FOLDER: &str = ".p2pci-part";
+
+/// What an unfinished download's name ends with. Only such files are swept.
+pub(super) const PART_SUFFIX: &str = ".part";
+
+/// What is kept free on the target's file system, at most: other programs need room, too.
+const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What is kept free at most, as one part in so many of the file system: small ones (a tmpfs of a few megabytes) shall
+/// hold RFCs as well.
+const RESERVE_SHARE: u64 = 16;
+
+/// Bytes read at once while hashing a file that is there already.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// When stored documents are forced to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Never: the operating system writes them in its own time. A power cut may lose them, or leave empty files.
+    None,
+    /// Once, by [`Target::finish`].
+    #[default]
+    End,
+    /// Each one before it gets its name, and its name before it is reported as stored.
+    File,
+}
+
+/// A document that is in the target already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Existing {
+    /// The file's path. It need not be the one under which the document would be stored.
+    pub path: PathBuf,
+    /// The document's length in bytes; of a packed file, unpacked.
+    pub size_bytes: u64,
+    /// The document's digest; of a packed file, unpacked.
+    pub sha256: Sha256,
+}
+
+/// A folder to store downloads in. A handle that is cheap to clone.
+///
+/// Documents appear in it whole and verified, or not at all. Until then they are in a folder `.p2pci-part` inside of
+/// it, each locked by its process; what a process left there when it was killed is removed by the next one.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub(super) inner: Arc<TargetInner>,
+}
+
+#[derive(Debug)]
+pub(super) struct TargetInner {
+    pub(super) path: PathBuf,
+    pub(super) dir: Dir,
+    pub(super) durability: Durability,
+    /// Whether something was stored since the last `finish`.
+    pub(super) unsynced: AtomicBool,
+    part_dir: Mutex<Option<Arc<Dir>>>,
+    /// The files that were there at first, by document.
+    names: OnceLock<HashMap<DocumentKey, Vec<Candidate>>>,
+}
+
+impl Target {
+    /// Opens the folder, and makes it if only its parent exists. Removes what earlier runs left unfinished, and checks
+    /// that files can be made.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the folder's parent is missing, when it is no folder, or when nothing may be written into it; each
+    /// with the path and what to do.
+    pub fn open(dir: &Path, durability: Durability) -> Result<Self, StoreError> {
+        let path = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        let not_writable = |source| StoreError::NotWritable {
+            path: path.clone(),
+            source,
+        };
+        match std::fs::create_dir(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::NoParent(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(StoreError::NotAFolder(path)),
+            // A folder on a read-only file system, or in one that may not be written to, may still exist.
+            Err(error) if !path.exists() => return Err(not_writable(error)),
+            Err(_) => {}
+        }
+        let dir = match Dir::open_ambient_dir(&path, ambient_authority()) {
+            Ok(dir) => dir,
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(StoreError::NotAFolder(path)),
+            Err(error) => return Err(not_writable(error)),
+        };
+        rustix::fs::accessat(&dir, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
+            .map_err(|error| not_writable(error.into()))?;
+        let target = Self {
+            inner: Arc::new(TargetInner {
+                path,
+                dir,
+                durability,
+                unsynced: AtomicBool::new(false),
+                part_dir: Mutex::new(None),
+                names: OnceLock::new(),
+            }),
+        };
+        let part_dir = target.inner.part_dir()?;
+        sweep(&part_dir);
+        Ok(target)
+    }
+
+    /// The folder, absolute.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// The document that is there already, if one is: under its own name, or as Debian's packages
+    /// and other tools name and pack it. Reads the whole file, but no more than a document may have.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InTheWay`] when something that cannot be read as a document has the very name under which it would
+    /// be stored.
+    pub fn existing(&self, key: DocumentKey) -> Result<Option<Existing>, StoreError> {
+        let inner = &self.inner;
+        let file_name = key.file_name();
+        let own = Candidate {
+            path: PathBuf::from(&file_name),
+            name: FileName {
+                key,
+                compressed: false,
+                padded: false,
+                lower_case: true,
+            },
+        };
+        let mut buffer = vec![0; BUFFER_BYTES];
+        match inner.digest(own.clone(), &mut buffer) {
+            Ok(found) => return Ok(Some(found)),
+            Err(None) => {}
+            Err(Some(reason)) => {
+                return Err(StoreError::InTheWay {
+                    path: inner.path.join(file_name),
+                    what: reason.as_str(),
+                });
+            }
+        }
+        let others = inner.names().get(&key).into_iter().flatten();
+        let others = others.filter(|candidate| candidate.path != own.path);
+        Ok(others.cloned().find_map(|other| inner.digest(other, &mut buffer).ok()))
+    }
+
+    /// Begins to store a document of `size_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`] beyond [`limits::MAX_DOCUMENT_BYTES`], [`StoreError::NoSpace`] when the document and a
+    /// reserve (64 MiB, or a sixteenth of a small file system) do not fit, and others when no file can be made.
+    pub fn begin(&self, document_id: DocumentId, size_bytes: u64) -> Result<PartFile, StoreError> {
+        if size_bytes > limits::MAX_DOCUMENT_BYTES {
+            return Err(StoreError::TooLarge {
+                key: document_id.key,
+                size_bytes,
+            });
+        }
+        self.inner.check_space(size_bytes)?;
+        PartFile::create(&self.inner, document_id, size_bytes)
+    }
+
+    /// Ends a run of downloads: with [`Durability::End`], forces everything stored so far to the disk.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the disk reports that it could not keep what was written.
+    pub fn finish(&self) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        if inner.durability == Durability::End && inner.unsynced.swap(false, Ordering::AcqRel) {
+            // `syncfs` wants a descriptor that is open for reading; the folder's own may be a mere path.
+            let folder = rustix::fs::openat(
+                &inner.dir,
+                ".",
+                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            );
+            let synced = folder.and_then(rustix::fs::syncfs);
+            synced.map_err(|error| inner.io_error("force to the disk", inner.path.clone(), error.into()))?;
+        }
+        inner.leave_tidy();
+        Ok(())
+    }
+}
+
+impl TargetInner {
+    /// The folder for unfinished downloads, made if need be.
+    pub(super) fn part_dir(&self) -> Result<Arc<Dir>, StoreError> {
+        let mut known = lock(&self.part_dir);
+        if let Some(dir) = known.as_ref().filter(|dir| is_linked(dir)) {
+            return Ok(Arc::clone(dir));
+        }
+        let path = self.path.join(PART_FOLDER);
+        match rustix::fs::mkdirat(&self.dir, PART_FOLDER, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(Errno::NOSPC | Errno::DQUOT) => return Err(self.no_space(0)),
+            Err(error) => {
+                return Err(StoreError::NotWritable {
+                    path: self.path.clone(),
+                    source: error.into(),
+                });
+            }
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = match rustix::fs::openat(&self.dir, PART_FOLDER, flags, Mode::empty()) {
+            Ok(dir) => Arc::new(Dir::from_std_file(dir.into())),
+            Err(Errno::NOTDIR | Errno::LOOP) => return Err(StoreError::PartFolder(path)),
+            Err(error) => return Err(self.io_error("open", path, error.into())),
+        };
+        *known = Some(Arc::clone(&dir));
+        Ok(dir)
+    }
+
+    /// Free bytes, and the bytes of which some have to stay free; `None` where the file system does not tell.
+    fn space(&self) -> Option<(u64, u64)> {
+        let found = rustix::fs::fstatvfs(&self.dir).ok()?;
+        let total = found.f_blocks.saturating_mul(found.f_frsize);
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        (total > 0).then_some((free, RESERVE_BYTES.min(total / RESERVE_SHARE)))
+    }
+
+    fn check_space(&self, size_bytes: u64) -> Result<(), StoreError> {
+        match self.space() {
+            Some((free_bytes, reserve)) if free_bytes < size_bytes.saturating_add(reserve) => {
+                Err(StoreError::NoSpace {
+                    path: self.path.clone(),
+                    needed_bytes: size_bytes.saturating_add(reserve),
+                    free_bytes,
+                })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The error for a disk that filled up although there seemed to be room for `needed_bytes`.
+    pub(super) fn no_space(&self, needed_bytes: u64) -> StoreError {
+        StoreError::NoSpace {
+            path: self.path.clone(),
+            needed_bytes,
+            free_bytes: self.space().map_or(0, |(free, _)| free),
+        }
+    }
+
+    pub(super) fn io_error(&self, action: &'static str, path: PathBuf, source: io::Error) -> StoreError {
+        StoreError::Io { action, path, source }
+    }
+
+    /// One file that is there. `None` as error: it is not.
+    fn digest(&self, candidate: Candidate, buffer: &mut [u8]) -> Result<Existing, Option<SkipReason>> {
+        let path = self.path.join(&candidate.path);
+        let sighting: Sighting = sight_again(&self.dir, candidate).map_err(|(reason, _)| reason)?;
+        match digest::digest(&self.dir, &sighting, buffer) {
+            Ok(digested) => Ok(Existing {
+                path,
+                size_bytes: digested.size_bytes,
+                sha256: digested.sha256,
+            }),
+            Err(NoDigest::Skip(reason)) => Err(Some(reason)),
+            Err(NoDigest::Moved) => Err(Some(SkipReason::BeingWritten)),
+        }
+    }
+
+    fn names(&self) -> &HashMap<DocumentKey, Vec<Candidate>> {
+        self.names.get_or_init(|| {
+            let mut names: HashMap<DocumentKey, Vec<Candidate>> = HashMap::new();
+            // A folder that may be written into but not listed has no names that could be known.
+            let sightings = walk(&self.dir).map(|walked| walked.sightings).unwrap_or_default();
+            for Sighting { candidate, .. } in sightings {
+                names.entry(candidate.name.key).or_default().push(candidate);
+            }
+            for candidates in names.values_mut() {
+                candidates.sort_by(|a, b| a.precedence().cmp(&b.precedence()));
+            }
+            names
+        })
+    }
+
+    /// Removes the folder for unfinished downloads unless something is in it.
+    fn leave_tidy(&self) {
+        let mut known = lock(&self.part_dir);
+        if rustix::fs::unlinkat(&self.dir, PART_FOLDER, AtFlags::REMOVEDIR).is_ok() {
+            *known = None;
+        }
+    }
+}
+
+impl Drop for TargetInner {
+    fn drop(&mut self) {
+        self.leave_tidy();
+    }
+}
+
+/// Whether an open folder still has a name.
+fn is_linked(dir: &Dir) -> bool {
+    rustix::fs::fstat(dir).is_ok_and(|stat| stat.st_nlink > 0)
+}
+
+/// Removes unfinished downloads whose process is gone. What is locked, named differently or no regular file stays.
+fn sweep(part_dir: &Dir) {
+    let Ok(entries) = part_dir.entries() else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(is_part_name) {
+            continue;
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::openat(part_dir, &name, flags, Mode::empty()) else {
+            continue;
+        };
+        let regular = FileIdentity::of_file(&file).is_ok_and(|(kind, _)| kind == Kind::File);
+        if regular && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            // Nothing is lost if it stays: the next start sweeps again.
+            let _stays = rustix::fs::unlinkat(part_dir, &name, AtFlags::empty());
+        }
+    }
+}
+
+/// Whether a file in the folder for unfinished downloads is of this program's making: `rfc9110.txt.0123456789abcdef.part`.
+fn is_part_name(name: &str) -> bool {
+    let parts = name.strip_suffix(PART_SUFFIX).and_then(|name| name.rsplit_once('.'));
+    parts.is_some_and(|(document, token)| {
+        FileName::parse(document).is_some() && token.len() == 16 && token.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
