@@ -35,6 +35,8 @@ pub struct Output {
     json: bool,
     progress: bool,
     screen: Screen,
+    /// Whether the screen is stdout's, whose width may change.
+    is_stdout: bool,
 }
 
 impl fmt::Debug for Output {
@@ -56,6 +58,7 @@ impl Output {
             json,
             progress: !json && io::stderr().is_terminal(),
             screen: Screen::of_stdout(),
+            is_stdout: true,
         }
     }
 
@@ -73,6 +76,7 @@ impl Output {
             json,
             progress: false,
             screen,
+            is_stdout: false,
         }
     }
 
@@ -92,6 +96,13 @@ impl Output {
     #[must_use]
     pub fn screen(&self) -> Screen {
         self.screen
+    }
+
+    /// Looks at the screen again: somebody may have made the window wider since.
+    pub fn refresh_screen(&mut self) {
+        if self.is_stdout {
+            self.screen = Screen::of_stdout();
+        }
     }
 
     /// Writes lines of results, and sees to it that they are out. The text must be escaped already.

@@ -20,9 +20,9 @@ use crate::{
 };
 
 const COLUMNS: [Column; 6] = [
-    Column::number("RFC", Fit::Whole),
+    Column::number("RFC", Fit::Whole).usually(5),
     Column::text("FORMAT", Fit::Rank(1)),
-    Column::number("BYTES", Fit::Rank(2)),
+    Column::number("BYTES", Fit::Rank(2)).usually(7),
     Column::text("SHA-256", Fit::Rank(3)),
     Column::text(
         "HOLDERS",

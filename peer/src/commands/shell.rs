@@ -198,6 +198,7 @@ impl Shell {
                 return Ok(Next::Leave(Exit::Failed));
             }
         };
+        output.refresh_screen();
         let parsed = verb::parse(&line);
         let Parsed::Verb(verb) = parsed else {
             return tell(parsed, output);

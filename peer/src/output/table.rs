@@ -41,6 +41,8 @@ pub struct Column {
     pub numeric: bool,
     /// How it gives way.
     pub fit: Fit,
+    /// Columns of the screen that it takes at least, so that it keeps its width from block to block.
+    pub usual_width: usize,
 }
 
 impl Column {
@@ -51,6 +53,7 @@ impl Column {
             heading,
             numeric: false,
             fit,
+            usual_width: 0,
         }
     }
 
@@ -61,7 +64,14 @@ impl Column {
             heading,
             numeric: true,
             fit,
+            usual_width: 0,
         }
+    }
+
+    /// The same column, as wide as its cells usually need.
+    #[must_use]
+    pub const fn usually(self, usual_width: usize) -> Self {
+        Self { usual_width, ..self }
     }
 }
 
@@ -83,7 +93,7 @@ impl<const N: usize> Table<N> {
         Self {
             columns,
             screen,
-            widths: columns.map(|column| Some(column.heading.width())),
+            widths: columns.map(|column| Some(column.heading.width().max(column.usual_width))),
             rows: Vec::new(),
             begun: false,
         }
