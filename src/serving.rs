@@ -4,9 +4,16 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Server};
+use tonic::{Code, Status, body::Body, service::Routes, transport::Server};
+use tower::util::MapResponseLayer;
 
-use crate::{address::AllowedSources, front_door::source_gate, limits, transport::Incoming};
+use crate::{
+    address::AllowedSources,
+    failure::{Failure, Reason},
+    front_door::source_gate,
+    limits,
+    transport::Incoming,
+};
 
 /// Receive windows of both servers: requests are small, and ten thousand sessions must not cost gigabytes.
 const SMALL_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
@@ -43,7 +50,10 @@ impl Serving {
     pub fn spawn(routes: Routes, allowed: AllowedSources, incoming: Incoming) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let router = server_builder().layer(source_gate(allowed)).add_routes(routes);
+        let router = server_builder()
+            .layer(source_gate(allowed))
+            .layer(MapResponseLayer::new(explain as fn(_) -> _))
+            .add_routes(routes);
         let task = tokio::spawn(router.serve_with_incoming_shutdown(incoming, stopped));
         Self { stop, task }
     }
@@ -73,6 +83,30 @@ impl Serving {
         }
         drained
     }
+}
+
+/// Gives the reasons of this system to requests that tonic refuses before a handler sees them.
+fn explain(response: http::Response<Body>) -> http::Response<Body> {
+    let undecoded = response.extensions().get::<Status>().and_then(of_undecoded);
+    match undecoded {
+        Some(failure) => Status::from(failure).into_http(),
+        None => response,
+    }
+}
+
+/// What it means that tonic could not decode a request; `None` for every other status.
+fn of_undecoded(status: &Status) -> Option<Failure> {
+    if !status.details().is_empty() {
+        return None;
+    }
+    let message = status.message();
+    if status.code() == Code::OutOfRange {
+        let advice = "ask for less at once";
+        return Some(Failure::new(Reason::MessageTooLarge, format!("{message}; {advice}")));
+    }
+    let is_malformed = status.code() == Code::Internal && message.starts_with("failed to decode");
+    let advice = "check that both sides use the same .proto files";
+    is_malformed.then(|| Failure::new(Reason::InvalidRequest, format!("{message}; {advice}")))
 }
 
 impl Drop for Serving {

@@ -154,8 +154,17 @@ fn decode_size(field: &str, size_bytes: u64) -> Result<u64, ProtocolError> {
     Ok(size_bytes)
 }
 
-fn decode_time(time: Option<Timestamp>) -> Option<UnixSeconds> {
-    time.map(|time| UnixSeconds(time.seconds))
+/// The seconds that a `google.protobuf.Timestamp` can have: 0001-01-01 to 9999-12-31. Beyond them, tools that show it
+/// as a date fail, and a whole list with it.
+const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+fn decode_time(field: &str, time: Option<Timestamp>) -> Result<Option<UnixSeconds>, ProtocolError> {
+    match time {
+        Some(time) if !TIMESTAMP_SECONDS.contains(&time.seconds) => {
+            Err(ProtocolError::invalid(field, "it lies beyond the years 1 to 9999"))
+        }
+        time => Ok(time.map(|time| UnixSeconds(time.seconds))),
+    }
 }
 
 fn encode_time(time: UnixSeconds) -> Timestamp {
@@ -227,7 +236,7 @@ impl TryFrom<pb::Document> for Document {
             },
             size_bytes: decode_size("size_bytes", document.size_bytes)?,
             title: Title::try_from(document.title).map_err(|error| ProtocolError::invalid("title", error))?,
-            modified: decode_time(document.modified_time),
+            modified: decode_time("modified_time", document.modified_time)?,
         })
     }
 }

@@ -87,7 +87,7 @@ impl TryFrom<pb::DocumentHeader> for DocumentHeader {
                 sha256: decode_digest("sha256", &header.sha256)?,
             },
             size_bytes: decode_size("size_bytes", header.size_bytes)?,
-            modified: decode_time(header.modified_time),
+            modified: decode_time("modified_time", header.modified_time)?,
         })
     }
 }

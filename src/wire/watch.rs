@@ -38,7 +38,7 @@ impl TryFrom<pb::Peer> for PeerInfo {
                 Some(decode_address("address", &peer.address)?)
             },
             document_counts: document_counts?,
-            registered: decode_time(peer.registered_time).unwrap_or(UnixSeconds(0)),
+            registered: decode_time("registered_time", peer.registered_time)?.unwrap_or(UnixSeconds(0)),
             reachability: decode_reachability("reachability", peer.reachability)?,
             upload_count: peer.upload_count,
         })

@@ -38,6 +38,13 @@ async fn bad_announcements(registry: &Server, documents: Vec<pb::Document>) -> p
     }
 }
 
+fn year_one_million() -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: 31_000_000_000_000,
+        nanos: 0,
+    }
+}
+
 #[tokio::test]
 async fn every_wrong_field_of_a_document_is_named_and_nothing_is_taken() {
     type Change = fn(&mut pb::Document);
@@ -52,6 +59,9 @@ async fn every_wrong_field_of_a_document_is_named_and_nothing_is_taken() {
         ("size_bytes", |document| document.size_bytes = u64::MAX),
         ("size_bytes", |document| document.size_bytes = 16 * 1024 * 1024 + 1),
         ("title", |document| document.title = "x".repeat(513)),
+        ("modified_time", |document| {
+            document.modified_time = Some(year_one_million())
+        }),
         ("title", |document| document.title = "\u{1b}]0;owned\u{7}".to_owned()),
     ];
     let registry = registry().await;
@@ -175,4 +185,25 @@ async fn wrong_questions_are_told_what_is_wrong() {
         raw::ask(address, "ListDocuments", &request).await.field.as_deref(),
         Some("peer")
     );
+}
+
+/// Unary requests that tonic cannot decode get a reason, too.
+#[tokio::test]
+async fn a_question_that_is_too_large_or_no_message_is_told_so() {
+    let registry = registry().await;
+    let address = registry.local_addr();
+    let large = pb::LookupManyRequest {
+        numbers: vec![u32::MAX; 20_000],
+        ..Default::default()
+    };
+    assert_eq!(
+        raw::ask(address, "LookupMany", &large).await.reason,
+        Reason::MessageTooLarge
+    );
+    // Field 3 (sha256_prefix), 2 bytes that are not UTF-8.
+    let mut call = raw::RawCall::start(address, "Lookup").await;
+    call.send(raw::framed(&[0x1a, 0x02, 0xff, 0xfe]));
+    call.half_close();
+    assert_eq!(call.failure().await.reason, Reason::InvalidRequest);
+    assert_eq!(numbers(&client(&registry).await).await, [0u32; 0]);
 }
