@@ -40,16 +40,25 @@ impl Shell {
     }
 
     /// Tells what has happened since the last time, while no prompt is shown.
+    ///
+    /// What was announced one after the other is told as one: a download of many makes many announcements.
     pub(super) fn tell_what_happened(&mut self, output: &mut Output) {
+        let mut happened: Vec<NodeEvent> = Vec::new();
         loop {
             match self.events.try_recv() {
-                Ok(event) => {
-                    if let Some(notice) = self.note(&event, output) {
-                        output.message(notice);
+                Ok(NodeEvent::Announced(more)) if matches!(happened.last(), Some(NodeEvent::Announced(_))) => {
+                    if let Some(NodeEvent::Announced(keys)) = happened.last_mut() {
+                        keys.extend(more);
                     }
                 }
+                Ok(event) => happened.push(event),
                 Err(TryRecvError::Lagged(missed)) => output.message(format_args!("{missed} notices were missed")),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        for event in happened {
+            if let Some(notice) = self.note(&event, output) {
+                output.message(notice);
             }
         }
     }
