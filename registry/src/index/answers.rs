@@ -72,6 +72,10 @@ pub struct Walk {
     pub next: Option<DocumentId>,
 }
 
+/// Holders that take about as long to choose from as it takes to look at a document. When none of ten thousand holders
+/// is of use to the asker, finding that out takes a while, and everybody else waits for it.
+const HOLDERS_OF_A_VISIT: usize = 256;
+
 /// Which documents a walk stops at.
 #[derive(Debug, Clone, Copy)]
 pub struct WalkQuery {
@@ -196,7 +200,8 @@ impl Index {
     }
 
     /// The next part of the index in order of document id, behind `after`: looks at no more than `max_visited`
-    /// documents. An asker with a session is not among the holders, and what only it holds is left out.
+    /// documents, at fewer where many peers hold each of them. An asker with a session is not among the holders, and
+    /// what only it holds is left out.
     pub fn walk(
         &self,
         query: &WalkQuery,
@@ -212,14 +217,16 @@ impl Index {
             next: None,
         };
         let mut last = None;
-        for (visited, (number, id, record)) in self.documents.from(range.first, after).enumerate() {
+        let mut visited = 0;
+        for (number, id, record) in self.documents.from(range.first, after) {
             if id.key.number > range.last {
                 return walk;
             }
-            if visited == max_visited {
+            if visited >= max_visited {
                 walk.next = last;
                 return walk;
             }
+            visited += 1 + record.holders.len() / HOLDERS_OF_A_VISIT;
             last = Some(*id);
             let is_held = match holder {
                 None => true,
