@@ -5,6 +5,7 @@
 //! types out of valid values.
 
 pub mod file_transfer;
+mod query;
 pub mod registry;
 pub mod watch;
 
@@ -172,6 +173,11 @@ fn encode_time(time: UnixSeconds) -> Timestamp {
         seconds: time.0,
         nanos: 0,
     }
+}
+
+/// proto3 strings that are not set are empty.
+fn none_if_empty(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// An address of a peer: a literal IP address of one host, and a port that needs no privilege.

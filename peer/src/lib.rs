@@ -4,7 +4,7 @@
 //!
 //! - [`config`], [`limits`], [`error`]: the command line, the bounds, what can go wrong and its exit code.
 //! - [`library`]: documents on disk, as they are shared and as they are stored.
-//! - [`node`]: a peer at work, made of [`share`] (the server, with [`serve`] as the service) and [`uplink`] (the
+//! - [`node`]: a peer at work, made of [`share`] (the server, with [`serve`] in front of [`uploads`]) and [`uplink`] (the
 //!   session with the registry, with [`backoff`] between attempts).
 //! - [`fetch`]: one document from one of its holders; [`getter`]: one RFC by its number; [`mirror`]: everything.
 //! - [`commands`]: one module for each verb of the command line; [`output`]: how results are shown; [`state`]: what a
@@ -25,3 +25,4 @@ pub mod serve;
 pub mod share;
 pub mod state;
 pub mod uplink;
+pub mod uploads;

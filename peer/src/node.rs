@@ -16,9 +16,9 @@ use crate::{
     error::PeerError,
     library::{Library, Watcher},
     limits,
-    serve::Uploads,
     share::{Share, ShareConfig},
     uplink::{LinkState, NodeEvent, Uplink, UplinkConfig},
+    uploads::Uploads,
 };
 
 /// Events that wait for a slow listener, who is told how many it missed.

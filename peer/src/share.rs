@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, watch};
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{limits, serve::Uploads};
+use crate::{limits, serve::service, uploads::Uploads};
 
 /// Where and to whom documents are served.
 #[derive(Debug, Clone, Default)]
@@ -127,7 +127,7 @@ impl Share {
         health
             .set_service_status(FILE_TRANSFER_SERVICE, ServingStatus::Serving)
             .await;
-        let mut routes = Routes::new(self.uploads.service()).add_service(health_service);
+        let mut routes = Routes::new(service(&self.uploads)).add_service(health_service);
         if self.config.reflection {
             routes = with_reflection(routes, FILE_TRANSFER_SERVICE).map_err(io::Error::other)?;
         }

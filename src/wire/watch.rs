@@ -2,7 +2,8 @@
 
 use super::{
     ProtocolError, decode_address, decode_format, decode_list, decode_time, encode_format, encode_time,
-    registry::{decode_range, decode_reachability, encode_range, encode_reachability},
+    query::{decode_range, encode_range},
+    registry::{decode_reachability, encode_reachability},
 };
 use crate::{
     document::{Format, RfcRange, UnixSeconds},

@@ -1,0 +1,258 @@
+//! Uploads: documents of the library on their way to other peers, whatever carries them.
+//!
+//! A slot is held for as long as bytes flow, since tonic's own limits end with the head of a response. Bytes are read
+//! off the async threads, and a downloader that takes nothing for [`limits::UPLOAD_STALL`] loses its slot.
+
+use std::{sync::Arc, time::Duration};
+
+use p2p_ci::{
+    failure::{Failure, Reason},
+    message::{DownloadPart, DownloadQuery},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Status;
+
+use crate::{
+    library::{DocumentReader, Library, LibraryError},
+    limits,
+};
+
+/// When to try a peer again whose upload slots are all taken.
+const BUSY_RETRY: Duration = Duration::from_secs(1);
+
+/// What uploads share: the library, the slots, and the wish to end.
+#[derive(Debug, Clone)]
+pub struct Uploads {
+    library: Library,
+    slots: Arc<Semaphore>,
+    max: usize,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) closing: CancellationToken,
+    pub(crate) ending: CancellationToken,
+}
+
+impl Uploads {
+    /// Serves `library` to at most `max` downloaders at a time.
+    #[must_use]
+    pub fn new(library: Library, max: usize) -> Self {
+        Self {
+            library,
+            slots: Arc::new(Semaphore::new(max)),
+            max,
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            ending: CancellationToken::new(),
+        }
+    }
+
+    /// How many uploads there are now.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.max.saturating_sub(self.slots.available_permits())).unwrap_or(u32::MAX)
+    }
+
+    /// Takes no more requests, and waits at most `grace` for the running uploads, which are cut off then.
+    pub async fn drain(&self, grace: Duration) {
+        self.closing.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+            tracing::warn!(uploads = self.count(), "uploads did not end in time; cutting them off");
+            self.ending.cancel();
+        }
+    }
+
+    /// Takes a slot, which is free again when the permit is dropped.
+    pub(crate) fn take_slot(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        if self.closing.is_cancelled() {
+            return Err(leaving());
+        }
+        Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
+            Failure::new(
+                Reason::Overloaded,
+                format!(
+                    "all {} upload slots of this peer are taken; try another holder",
+                    self.max
+                ),
+            )
+            .with_retry_after(BUSY_RETRY)
+        })
+    }
+
+    /// Opens a document as it was asked for.
+    async fn open(&self, query: DownloadQuery) -> Result<Upload, Failure> {
+        let library = self.library.clone();
+        let key = query.key;
+        let opened = blocking(move || library.read(query.key, query.offset)).await?;
+        let reader = match opened {
+            Ok(reader) => reader,
+            Err(error) => return Err(self.failed(error)),
+        };
+        if query.sha256.is_some_and(|wanted| wanted != reader.header().id.sha256) {
+            let message = format!(
+                "this peer holds {key} with another digest: {}",
+                reader.header().id.sha256
+            );
+            return Err(Failure::new(Reason::DocumentNotFound, message));
+        }
+        Ok(Upload { reader: Some(reader) })
+    }
+
+    /// Turns an error of the library into an answer, and looks at the folder again where it is not as it was.
+    fn failed(&self, error: LibraryError) -> Failure {
+        let failure = failure_of(&error);
+        if failure.reason != Reason::OffsetOutOfRange && failure.reason != Reason::DocumentNotFound {
+            tracing::warn!(%error, "a shared file cannot be served");
+            let library = self.library.clone();
+            self.tasks.spawn_blocking(move || {
+                if let Err(error) = library.rescan() {
+                    tracing::warn!(%error, "the shared folder cannot be looked at");
+                }
+            });
+        }
+        failure
+    }
+
+    /// Sends one document's header and chunks to `downloader`; returns how many bytes that were.
+    pub(crate) async fn upload<M: Send + 'static>(
+        &self,
+        query: DownloadQuery,
+        downloader: &Downloader<M>,
+    ) -> Result<u64, Ended> {
+        let mut upload = match self.open(query).await {
+            Ok(upload) => upload,
+            Err(failure) => return downloader.send(Err(failure)).await.map(|()| 0),
+        };
+        if let Some(header) = upload.header() {
+            downloader.send(Ok(header)).await?;
+        }
+        let mut sent_bytes = 0;
+        loop {
+            let chunk = match upload.next().await {
+                Ok(Ok(Some(chunk))) => chunk,
+                Ok(Ok(None)) => return Ok(sent_bytes),
+                Ok(Err(error)) => return downloader.send(Err(self.failed(error))).await.map(|()| sent_bytes),
+                Err(failure) => return downloader.send(Err(failure)).await.map(|()| sent_bytes),
+            };
+            sent_bytes += chunk.len() as u64;
+            downloader.send(Ok(DownloadPart::Chunk(chunk))).await?;
+        }
+    }
+}
+
+/// Makes a message of one kind of stream out of a piece of a document.
+pub(crate) type Encode<M> = Box<dyn Fn(Result<DownloadPart, Failure>) -> Result<M, Status> + Send + Sync>;
+
+/// The way to one downloader: how a piece of a document becomes a message of its stream.
+pub(crate) struct Downloader<M> {
+    pub(crate) sender: mpsc::Sender<Result<M, Status>>,
+    pub(crate) ending: CancellationToken,
+    pub(crate) encode: Encode<M>,
+}
+
+impl<M: Send + 'static> Downloader<M> {
+    pub(crate) async fn send(&self, part: Result<DownloadPart, Failure>) -> Result<(), Ended> {
+        deliver(&self.sender, &self.ending, (self.encode)(part)).await
+    }
+}
+
+/// Why an upload ends before all is sent, with nobody left to tell.
+pub(crate) enum Ended {
+    /// The downloader is gone.
+    Gone,
+    /// The downloader takes nothing.
+    Stalled,
+    /// This peer's grace is over.
+    Cut,
+}
+
+fn failure_of(error: &LibraryError) -> Failure {
+    match error {
+        LibraryError::NotFound(_) => Failure::new(Reason::DocumentNotFound, error.to_string()),
+        LibraryError::OffsetOutOfRange { .. } => {
+            Failure::new(Reason::OffsetOutOfRange, error.to_string()).with_field("offset")
+        }
+        LibraryError::Changed(_) | LibraryError::Read { .. } => {
+            Failure::new(Reason::DocumentChanged, error.to_string())
+        }
+        // Where the folder lies is nobody's business but its owner's, who finds the whole error in the log.
+        LibraryError::Missing(_)
+        | LibraryError::NotAFolder(_)
+        | LibraryError::Unreadable { .. }
+        | LibraryError::NotAdopted(_)
+        | LibraryError::Thread { .. } => Failure::new(
+            Reason::DocumentChanged,
+            "the shared folder cannot be read now; try another holder",
+        ),
+    }
+}
+
+/// Runs blocking work off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "reading a document failed unexpectedly");
+        Failure::new(
+            Reason::Internal,
+            "this peer could not read the document; try another holder",
+        )
+    })
+}
+
+/// A document being read.
+struct Upload {
+    /// Absent only while a chunk is being read.
+    reader: Option<DocumentReader>,
+}
+
+impl Upload {
+    fn header(&self) -> Option<DownloadPart> {
+        self.reader
+            .as_ref()
+            .map(|reader| DownloadPart::Header(reader.header().clone()))
+    }
+
+    async fn next(&mut self) -> Result<Result<Option<bytes::Bytes>, LibraryError>, Failure> {
+        let Some(mut reader) = self.reader.take() else {
+            return Ok(Ok(None));
+        };
+        let (reader, chunk) = blocking(move || {
+            let chunk = reader.next_chunk();
+            (reader, chunk)
+        })
+        .await?;
+        self.reader = Some(reader);
+        Ok(chunk)
+    }
+}
+
+/// What a request is answered that comes while this peer is about to leave.
+pub(crate) fn leaving() -> Failure {
+    Failure::new(Reason::ShuttingDown, "this peer is about to leave; try another holder")
+}
+
+/// Hands a message to the network, within a deadline.
+pub(crate) async fn deliver<M>(
+    sender: &mpsc::Sender<Result<M, Status>>,
+    ending: &CancellationToken,
+    message: Result<M, Status>,
+) -> Result<(), Ended> {
+    tokio::select! {
+        biased;
+        () = ending.cancelled() => Err(Ended::Cut),
+        sent = tokio::time::timeout(limits::UPLOAD_STALL, sender.send(message)) => match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Ended::Gone),
+            Err(_) => Err(Ended::Stalled),
+        },
+    }
+}
+
+/// Notes how an upload ended.
+pub(crate) fn report(ended: Result<u64, Ended>) {
+    match ended {
+        Ok(sent_bytes) => tracing::debug!(sent_bytes, "upload ended"),
+        Err(Ended::Gone) => tracing::debug!("downloader went away"),
+        Err(Ended::Stalled) => tracing::info!("downloader takes nothing; upload given up"),
+        Err(Ended::Cut) => tracing::info!("upload cut off"),
+    }
+}

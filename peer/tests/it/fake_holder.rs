@@ -1,0 +1,209 @@
+//! A holder that answers by a script, over the real protocol.
+
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use futures_core::Stream;
+use p2p_ci::{
+    address::AllowedSources,
+    client::{
+        FILE_TRANSFER_SERVICE,
+        registry::{SessionReceiver, SessionSender},
+    },
+    digest::Sha256,
+    document::{Document, DocumentId, Title},
+    front_door::{self, ConnectionLimits},
+    limits,
+    message::{Hello, PeerRequest, RegistryReply},
+    pb,
+    serving::Serving,
+};
+use tonic::{Request, Response, Status, Streaming, service::Routes};
+
+use crate::support::{TestRegistry, key, within};
+
+/// What a scripted holder answers to one request: messages, then a status if any.
+pub(crate) type Script = fn(&[u8], u64) -> (Vec<Message>, Option<Status>);
+
+pub(crate) enum Message {
+    Header(pb::DocumentHeader),
+    Chunk(Vec<u8>),
+    /// Nothing more, and no end either.
+    Silence,
+}
+
+pub(crate) fn header(bytes: &[u8]) -> pb::DocumentHeader {
+    pb::DocumentHeader {
+        number: 1,
+        format: pb::Format::Txt.into(),
+        size_bytes: bytes.len() as u64,
+        sha256: Sha256::of(bytes).to_string(),
+        modified_time: None,
+    }
+}
+
+pub(crate) fn chunks(bytes: &[u8]) -> impl Iterator<Item = Message> {
+    bytes.chunks(1000).map(|chunk| Message::Chunk(chunk.to_vec()))
+}
+
+/// A holder that is registered like any other, and answers by its script.
+pub(crate) struct FakeHolder {
+    _session: (SessionSender, SessionReceiver),
+    _serving: Serving,
+    pub(crate) offsets: Arc<Mutex<Vec<u64>>>,
+}
+
+struct Scripted {
+    document: Vec<u8>,
+    script: Script,
+    offsets: Arc<Mutex<Vec<u64>>>,
+}
+
+type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
+
+impl Scripted {
+    fn stream<M: Send + 'static>(&self, offset: u64, encode: fn(Message) -> Option<M>) -> Answers<M> {
+        self.offsets.lock().unwrap().push(offset);
+        let (messages, status) = (self.script)(&self.document, offset);
+        let (sender, receiver) = tokio::sync::mpsc::channel(64);
+        tokio::spawn(async move {
+            for message in messages {
+                match encode(message) {
+                    Some(message) => {
+                        if sender.send(Ok(message)).await.is_err() {
+                            return;
+                        }
+                    }
+                    None => sender.closed().await,
+                }
+            }
+            if let Some(status) = status {
+                let _ = sender.send(Err(status)).await;
+            }
+        });
+        Box::pin(tokio_stream::wrappers::ReceiverStream::new(receiver))
+    }
+}
+
+#[tonic::async_trait]
+impl pb::file_transfer_server::FileTransfer for Scripted {
+    type DownloadStream = Answers<pb::DownloadResponse>;
+    type DownloadManyStream = Answers<pb::DownloadManyResponse>;
+
+    async fn download(&self, request: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
+        use pb::download_response::Body;
+        let stream = self.stream(request.into_inner().offset, |message| match message {
+            Message::Header(header) => Some(pb::DownloadResponse {
+                body: Some(Body::Header(header)),
+            }),
+            Message::Chunk(chunk) => Some(pb::DownloadResponse {
+                body: Some(Body::Chunk(chunk.into())),
+            }),
+            Message::Silence => None,
+        });
+        Ok(Response::new(stream))
+    }
+
+    async fn download_many(
+        &self,
+        _: Request<Streaming<pb::DownloadManyRequest>>,
+    ) -> Result<Response<Self::DownloadManyStream>, Status> {
+        use pb::download_many_response::Body;
+        let stream = self.stream(0, |message| match message {
+            Message::Header(header) => Some(pb::DownloadManyResponse {
+                request_id: 1,
+                body: Some(Body::Header(header)),
+            }),
+            Message::Chunk(chunk) => Some(pb::DownloadManyResponse {
+                request_id: 1,
+                body: Some(Body::Chunk(chunk.into())),
+            }),
+            Message::Silence => None,
+        });
+        Ok(Response::new(stream))
+    }
+}
+
+impl FakeHolder {
+    /// Registers as a holder of RFC 1 with these bytes.
+    pub(crate) async fn start(registry: &TestRegistry, name: &str, document: &[u8], script: Script) -> Self {
+        let listener = front_door::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let incoming = front_door::guard(
+            listener,
+            ConnectionLimits {
+                total: 64,
+                per_source: 0,
+            },
+        );
+        let offsets = Arc::<Mutex<Vec<u64>>>::default();
+        let service = Scripted {
+            document: document.to_vec(),
+            script,
+            offsets: Arc::clone(&offsets),
+        };
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health
+            .set_service_status(FILE_TRANSFER_SERVICE, tonic_health::ServingStatus::Serving)
+            .await;
+        let routes =
+            Routes::new(pb::file_transfer_server::FileTransferServer::new(service)).add_service(health_service);
+        let serving = Serving::spawn(routes, AllowedSources::default(), incoming);
+        let session = register(registry, name, address, document).await;
+        Self {
+            _session: session,
+            _serving: serving,
+            offsets,
+        }
+    }
+
+    pub(crate) fn was_asked(&self) -> bool {
+        !self.offsets.lock().unwrap().is_empty()
+    }
+}
+
+async fn register(
+    registry: &TestRegistry,
+    name: &str,
+    address: SocketAddr,
+    document: &[u8],
+) -> (SessionSender, SessionReceiver) {
+    let hello = Hello {
+        protocol_version: limits::PROTOCOL_VERSION,
+        name: name.parse().unwrap(),
+        port: Some(address.port()),
+        advertise: None,
+        resume_token: None,
+    };
+    let (sender, mut receiver) = registry
+        .client()
+        .await
+        .register(1, PeerRequest::Hello(hello))
+        .await
+        .unwrap();
+    let document = Document {
+        id: DocumentId {
+            key: key(1),
+            sha256: Sha256::of(document),
+        },
+        size_bytes: document.len() as u64,
+        title: Title::default(),
+        modified: None,
+    };
+    sender.send(2, PeerRequest::Announce(vec![document])).await.unwrap();
+    let (mut announced, mut reachable) = (false, false);
+    within("registered", async {
+        while !(announced && reachable) {
+            match receiver.next().await.unwrap().unwrap().1 {
+                RegistryReply::Announced(_) => announced = true,
+                RegistryReply::Reachability(_) => reachable = true,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    (sender, receiver)
+}
