@@ -56,6 +56,9 @@ struct Demo {
 pub fn run(options: &Options) -> Result<String> {
     let programs = workspace::build()?;
     let cluster = Cluster::new(programs)?;
+    if let Some(folder) = &options.rfcs {
+        println!("Dealing out copies of the RFCs of {} …", folder.display());
+    }
     let cast = Cast::choose(options.rfcs.as_deref(), usize::from(options.peers), &cluster)?;
     let mut demo = Demo { cluster, cast };
     let start = wait::now();

@@ -67,9 +67,8 @@ fn print_commands(demo: &mut Demo) -> Result<()> {
     println!("    grpcurl -plaintext {registry} p2pci.v1.Registry/Watch");
     println!("    grpcurl -plaintext -d '{{\"number\": {wanted}}}' {address} p2pci.v1.FileTransfer/Download");
     println!("    grpcurl -plaintext {address} grpc.health.v1.Health/Check");
-    println!(
-        "\nTo see a peer vanish: kill -KILL {}, then `lookup {lost}`.",
-        demo.id_of(&victim)?
-    );
+    println!("\nTo see a peer vanish, and its RFCs with it:\n");
+    println!("    kill -KILL {} # {victim}", demo.id_of(&victim)?);
+    println!("    {peer} lookup {lost}");
     Ok(())
 }

@@ -17,8 +17,8 @@ use crate::{
 const SEEN_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long all peers may take to hash what they have, register and announce it. The samples take a second; the whole
-/// series, half a gigabyte, may be dealt out too.
-pub const JOIN_LIMIT: Duration = Duration::from_secs(60);
+/// series, half a gigabyte and perhaps compressed, may be dealt out too.
+pub const JOIN_LIMIT: Duration = Duration::from_secs(180);
 
 /// How soon a peer must be gone from the index when its stream has closed, for whatever reason.
 pub const GONE_LIMIT: Duration = Duration::from_secs(1);
