@@ -20,8 +20,8 @@
 //! # Modules, in reading order
 //!
 //! `name`, `walk`: names and folders · `identity`, `source`, `digest`, `title`: one file · `state`, `select`, `scan`: what
-//! the library knows and how it learns it · `cache`: digests of earlier runs · `reader` · `watcher` · `target`, `part`:
-//! storing what was downloaded · `report`, `error`: what people are told.
+//! the library knows and how it learns it · `cache`: digests of earlier runs · `reader` · `events`, `watcher` · `target`,
+//! `part`: storing what was downloaded · `report`, `error`: what people are told.
 //!
 //! # Non-goals
 //!
@@ -42,6 +42,8 @@ mod select;
 mod source;
 mod state;
 mod target;
+#[cfg(test)]
+mod tests;
 mod title;
 mod walk;
 mod watcher;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -179,7 +179,12 @@ fn judge(
     if let Some(reason) = state.refused.get(&sighting.identity) {
         return Verdict::Refused(*reason);
     }
-    if whole.contains(path) || is_settled(state, path, sighting, now) {
+    let settle_time = if whole.contains(path) {
+        Duration::ZERO
+    } else {
+        SETTLE_TIME
+    };
+    if is_settled(state, sighting, settle_time, now) {
         state.unsettled.remove(path);
         return Verdict::Hash;
     }
@@ -187,14 +192,7 @@ fn judge(
 }
 
 /// Whether a file was left alone for long enough. Otherwise notes when it will have been.
-fn is_settled(state: &mut State, path: &Path, sighting: &Sighting, now: Instant) -> bool {
-    if let Some(seen) = state
-        .unsettled
-        .get(path)
-        .filter(|seen| seen.identity == sighting.identity)
-    {
-        return now >= seen.due;
-    }
+fn is_settled(state: &mut State, sighting: &Sighting, settle_time: Duration, now: Instant) -> bool {
     let wall_ns = clock::wall_ns();
     let left = |since_ns: i128, time: Duration| {
         let time_ns = i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
@@ -203,16 +201,25 @@ fn is_settled(state: &mut State, path: &Path, sighting: &Sighting, now: Instant)
     };
     // The bytes count from when they were written. Anything else, as a copied file's older time, may be done at once,
     // but for the clock's tick.
-    let left_ns = left(sighting.identity.modified_ns, SETTLE_TIME).max(left(sighting.identity.changed_ns, TICK));
-    if left_ns == 0 {
+    let left_ns = left(sighting.identity.modified_ns, settle_time).max(left(sighting.identity.changed_ns, TICK));
+    let mut due = now + Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0));
+    let path = &sighting.candidate.path;
+    if let Some(seen) = state
+        .unsettled
+        .get(path)
+        .filter(|seen| seen.identity == sighting.identity)
+    {
+        due = due.min(seen.due);
+    }
+    if due <= now {
         return true;
     }
     let unsettled = Unsettled {
         identity: sighting.identity,
-        due: now + Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)),
+        due,
         is_asked: false,
     };
-    state.unsettled.insert(path.to_owned(), unsettled);
+    state.unsettled.insert(path.clone(), unsettled);
     false
 }
 

@@ -32,8 +32,12 @@ use super::{
 /// at everything instead.
 const QUEUE_SIGNALS: usize = 8_192;
 
-/// How long signals are gathered before they are acted on, so that one rewrite is one change and not two.
-const BATCH_TIME: Duration = Duration::from_millis(50);
+/// How long it must be quiet before signals are acted on, so that one rewrite is one change and not two, and the last
+/// file has passed the file system's tick.
+const QUIET_TIME: Duration = clock::TICK.saturating_mul(2);
+
+/// How long signals are gathered at most when it is never quiet.
+const BATCH_TIME: Duration = Duration::from_millis(100);
 
 /// How often a whole look is taken although no event asked for it.
 const RESCAN_INTERVAL: Duration = Duration::from_secs(30);
@@ -203,7 +207,7 @@ impl Watch {
                 break;
             }
             let end = *end.get_or_insert_with(|| clock::now() + BATCH_TIME);
-            wait = end.saturating_duration_since(clock::now());
+            wait = end.saturating_duration_since(clock::now()).min(QUIET_TIME);
         }
         batch
     }

@@ -1,0 +1,263 @@
+//! What a look at a folder finds.
+
+use std::{fs, sync::Mutex};
+
+use p2p_ci::{
+    digest::Sha256,
+    document::{Format, UnixSeconds},
+    limits,
+};
+use peer::library::{Library, LibraryError, ScanProgress, SkipReason};
+
+use crate::support::{Folder, assert_holds, held, key, packed, txt};
+
+#[test]
+fn documents_of_every_spelling_are_found() {
+    let folder = Folder::new();
+    let names = [
+        "rfc791.txt",
+        "rfc0768.txt",
+        "RFC1.TXT",
+        "rfc10052.txt",
+        "rfc100000.html",
+        "rfc9.pdf",
+        "rfc9.xml",
+    ];
+    for name in names {
+        folder.put(name, name.as_bytes());
+    }
+    folder.put("rfc2.txt.gz", &packed(b"packed"));
+    let (library, report) = folder.open();
+    assert_eq!(
+        held(&library),
+        [
+            "1.txt",
+            "2.txt",
+            "9.pdf",
+            "9.xml",
+            "768.txt",
+            "791.txt",
+            "10052.txt",
+            "100000.html"
+        ]
+    );
+    assert_eq!((report.documents, report.hashed, report.cached), (8, 8, 0));
+    assert_eq!(report.added.len(), 8);
+    assert_eq!(report.skipped.total(), 0);
+    assert!(report.warnings.is_empty() && report.hint.is_none(), "{report:?}");
+    assert_holds(&library, txt(2), b"packed");
+    assert_holds(&library, key(100_000, Format::Html), b"rfc100000.html");
+}
+
+#[test]
+fn a_document_says_what_its_file_is() {
+    let folder = Folder::new();
+    let path = folder.put("rfc791.txt", b"INTERNET PROTOCOL");
+    let (library, _) = folder.open();
+    let document = library.get(txt(791)).unwrap();
+    assert_eq!(document.id.sha256, Sha256::of(b"INTERNET PROTOCOL"));
+    assert_eq!(document.size_bytes, 17);
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    let seconds = modified.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert_eq!(document.modified, Some(UnixSeconds(i64::try_from(seconds).unwrap())));
+    assert_eq!(library.get(txt(792)), None);
+    assert_eq!(library.get(key(791, Format::Html)), None);
+    assert_eq!(library.root(), folder.root());
+}
+
+#[test]
+fn what_is_no_document_is_ignored_and_counted() {
+    let folder = Folder::new();
+    for name in [
+        "rfc-index.txt",
+        "rfc791(1).txt",
+        "rfc791.txt~",
+        "rfc8650-8659-range.txt",
+        "rfc17a.txt",
+        "notes.md",
+    ] {
+        folder.put(name, b"x");
+    }
+    for name in [
+        ".rfc1.txt.part",
+        ".hidden/rfc2.txt",
+        ".p2pci-part/rfc3.txt.0123456789abcdef.part",
+    ] {
+        folder.put(name, b"x");
+    }
+    folder.put("rfc4.txt", b"x");
+    let (library, report) = folder.open();
+    assert_eq!(held(&library), ["4.txt"]);
+    assert_eq!(report.skipped.count(SkipReason::OtherName), 6);
+    assert_eq!(report.skipped.count(SkipReason::Hidden), 2);
+    assert_eq!(report.skipped.total(), 8);
+    assert_eq!(report.skipped.to_string(), "6 with another name, 2 hidden");
+}
+
+#[test]
+fn the_plainest_name_of_a_folder_wins_with_a_warning() {
+    let folder = Folder::new();
+    folder.put("rfc791.txt.gz", &packed(b"third"));
+    folder.put("rfc0791.txt", b"second");
+    folder.put("rfc791.txt", b"first");
+    let (library, report) = folder.open();
+    assert_holds(&library, txt(791), b"first");
+    assert_eq!(report.shadowed, 2);
+    assert_eq!(
+        report.warnings,
+        [
+            "rfc791.txt and rfc0791.txt name the same document; rfc791.txt is shared",
+            "rfc791.txt and rfc791.txt.gz name the same document; rfc791.txt is shared"
+        ]
+    );
+    fs::remove_file(folder.path("rfc791.txt")).unwrap();
+    library.rescan().unwrap();
+    assert_holds(&library, txt(791), b"second");
+    fs::remove_file(folder.path("rfc0791.txt")).unwrap();
+    let report = library.rescan().unwrap();
+    assert_holds(&library, txt(791), b"third");
+    assert_eq!((report.changed, report.warnings.len()), (vec![txt(791)], 0));
+}
+
+#[test]
+fn the_shallower_folder_wins_and_two_levels_are_looked_at() {
+    let folder = Folder::new();
+    folder.put("a/b/rfc1.txt", b"two down");
+    folder.put("z/rfc1.txt", b"one down");
+    folder.put("a/b/rfc2.txt", b"two down");
+    folder.put("a/b/c/rfc3.txt", b"three down");
+    let (library, report) = folder.open();
+    assert_eq!(held(&library), ["1.txt", "2.txt"]);
+    assert_holds(&library, txt(1), b"one down");
+    assert_eq!(report.skipped.count(SkipReason::TooDeep), 1);
+    assert_eq!(report.shadowed, 1);
+}
+
+#[test]
+fn a_hard_link_is_no_competitor() {
+    let folder = Folder::new();
+    let path = folder.put("rfc791.txt", b"same");
+    fs::hard_link(&path, folder.path("rfc0791.txt")).unwrap();
+    let (_, report) = folder.open();
+    assert_eq!((report.documents, report.hashed, report.shadowed), (1, 1, 0));
+    assert!(report.warnings.is_empty());
+}
+
+#[test]
+fn if_the_best_file_cannot_be_read_the_next_one_is_shared() {
+    let folder = Folder::new();
+    fs::File::create(folder.path("rfc791.txt"))
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    folder.put("rfc0791.txt", b"the next one");
+    let (library, report) = folder.open();
+    assert_holds(&library, txt(791), b"the next one");
+    assert_eq!(report.skipped.count(SkipReason::TooLarge), 1);
+}
+
+#[test]
+fn a_hundred_thousand_foreign_files_are_skipped() {
+    let folder = Folder::in_memory();
+    for number in 0..100_000 {
+        fs::File::create(folder.path(&format!("note-{number}"))).unwrap();
+    }
+    folder.put("rfc1.txt", b"x");
+    let (library, report) = folder.open();
+    assert_eq!(held(&library), ["1.txt"]);
+    assert_eq!(report.skipped.count(SkipReason::OtherName), 100_000);
+    assert!(report.warnings.is_empty());
+}
+
+#[test]
+fn more_documents_than_can_be_announced_are_left_out() {
+    let folder = Folder::in_memory();
+    for number in 1..=limits::MAX_SESSION_DOCUMENTS + 2 {
+        folder.put(&format!("rfc{number}.txt"), b"");
+    }
+    let (library, report) = folder.open();
+    assert_eq!(report.documents, limits::MAX_SESSION_DOCUMENTS);
+    assert_eq!(report.skipped.count(SkipReason::Excess), 2);
+    assert!(library.get(txt(40_000)).is_some() && library.get(txt(40_001)).is_none());
+    assert!(
+        report.skipped.to_string().contains("2 beyond what a peer can announce"),
+        "{}",
+        report.skipped
+    );
+}
+
+#[test]
+fn progress_is_told_until_all_is_done() {
+    let folder = Folder::new();
+    for number in 1..=20 {
+        folder.put(&format!("rfc{number}.txt"), &[0; 100]);
+    }
+    let told = Mutex::new(Vec::new());
+    let on_progress = |progress: ScanProgress| told.lock().unwrap().push(progress);
+    Library::open(&folder.root(), &folder.state(), &on_progress).unwrap();
+    let told = told.into_inner().unwrap();
+    assert_eq!(told.len(), 20, "once for each file");
+    // Files within the file system's tick are hashed in a second go, which counts anew.
+    let complete = told
+        .iter()
+        .filter(|progress| progress.files_done == progress.files_total);
+    let complete: Vec<_> = complete.collect();
+    assert_eq!(complete.iter().map(|progress| progress.files_total).sum::<u64>(), 20);
+    assert_eq!(complete.iter().map(|progress| progress.bytes_done).sum::<u64>(), 2_000);
+    assert!(
+        complete
+            .iter()
+            .all(|progress| progress.bytes_done == progress.bytes_total)
+    );
+}
+
+#[test]
+fn a_rescan_tells_what_changed() {
+    let folder = Folder::new();
+    folder.put("rfc1.txt", b"stays");
+    folder.put("rfc2.txt", b"changes");
+    folder.put("rfc3.txt", b"goes");
+    let (library, _) = folder.open();
+    let version = library.version();
+    assert!(!library.rescan().unwrap().is_changed());
+    assert!(!version.has_changed().unwrap(), "nothing happened");
+    folder.put("rfc2.txt", b"has changed");
+    fs::remove_file(folder.path("rfc3.txt")).unwrap();
+    folder.put("rfc4.txt", b"comes");
+    let report = library.rescan().unwrap();
+    assert_eq!(
+        (report.added, report.changed, report.removed),
+        (vec![txt(4)], vec![txt(2)], vec![txt(3)])
+    );
+    assert_eq!((report.hashed, report.cached), (2, 1));
+    assert!(version.has_changed().unwrap());
+    assert_holds(&library, txt(2), b"has changed");
+}
+
+#[test]
+fn a_folder_that_is_none_is_told_apart() {
+    let folder = Folder::new();
+    let open = |name: &str| Library::open(&folder.outside(name), &folder.state(), &|_| {}).unwrap_err();
+    let missing = open("absent");
+    assert!(matches!(missing, LibraryError::Missing(_)));
+    assert!(missing.to_string().contains("absent does not exist"), "{missing}");
+    crate::support::put(&folder.outside("file"), b"x");
+    let file = open("file");
+    assert!(matches!(file, LibraryError::NotAFolder(_)));
+    assert!(file.to_string().contains("file is no folder"), "{file}");
+    assert!(matches!(open("file/below"), LibraryError::NotAFolder(_)));
+}
+
+#[test]
+fn a_folder_that_goes_takes_its_documents_along_and_brings_them_back() {
+    let folder = Folder::new();
+    folder.put("rfc1.txt", b"x");
+    let (library, _) = folder.open();
+    fs::rename(folder.root(), folder.outside("elsewhere")).unwrap();
+    assert!(matches!(library.rescan(), Err(LibraryError::Missing(_))));
+    assert!(library.snapshot().is_empty());
+    assert!(matches!(library.read(txt(1), 0), Err(LibraryError::NotFound(_))));
+    fs::rename(folder.outside("elsewhere"), folder.root()).unwrap();
+    assert_eq!(library.rescan().unwrap().added, [txt(1)]);
+    assert_holds(&library, txt(1), b"x");
+}
