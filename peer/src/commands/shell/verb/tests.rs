@@ -8,7 +8,7 @@ use super::*;
 fn verb(line: &str) -> Verb {
     match parse(line) {
         Parsed::Verb(verb) => *verb,
-        other => panic!("{line}: {other:?}"),
+        other @ (Parsed::Nothing | Parsed::Usage(_) | Parsed::Mistake(_)) => panic!("{line}: {other:?}"),
     }
 }
 
@@ -16,7 +16,7 @@ fn verb(line: &str) -> Verb {
 fn mistaken(line: &str) -> String {
     match parse(line) {
         Parsed::Mistake(told) => told,
-        other => panic!("{line}: {other:?}"),
+        other @ (Parsed::Nothing | Parsed::Verb(_) | Parsed::Usage(_)) => panic!("{line}: {other:?}"),
     }
 }
 
