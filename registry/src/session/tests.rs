@@ -20,6 +20,9 @@ use crate::{
     testing::{Line, TestDialer, environment},
 };
 
+/// Longer than anything a session waits for; it costs nothing, for the clock jumps.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3600);
+
 const SOURCE: &str = "192.0.2.9:55555";
 
 fn hello_of(name: &str) -> Hello {
@@ -90,7 +93,8 @@ impl Peer {
     }
 
     async fn next(&mut self) -> Option<Result<(u64, RegistryReply), RegistryError>> {
-        self.replies.as_mut().unwrap().next().await
+        let next = self.replies.as_mut().unwrap().next();
+        tokio::time::timeout(PATIENCE, next).await.expect("something happens")
     }
 
     /// Asks, and returns the answer to that; notices in between are passed over.

@@ -18,6 +18,13 @@ fn swarm() -> Swarm {
     Swarm::new(LIMITS).unwrap()
 }
 
+/// Waits for what must come; the clock jumps when nothing does.
+async fn soon<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(3600), future)
+        .await
+        .expect("something happens")
+}
+
 fn apply(name: &str, port: u16, resume_token: Option<ResumeToken>) -> Application {
     Application {
         name: name.parse().unwrap(),
@@ -86,7 +93,7 @@ async fn a_watcher_sees_a_snapshot_and_then_every_change_in_order() {
     let alice = join(&swarm, "alice", 5000);
     alice.announce(vec![document(1)]).unwrap();
     let mut watch = swarm.watch(CancellationToken::new()).unwrap();
-    let mut next = async || WatchEvent::clone(&*watch.next().await.unwrap());
+    let mut next = async || WatchEvent::clone(&*soon(watch.next()).await.unwrap());
 
     let WatchEvent::Peer(peer) = next().await else { panic!() };
     assert_eq!(
@@ -170,7 +177,7 @@ async fn a_watcher_that_never_reads_makes_room_for_others() {
     tokio::time::sleep(WATCH_PATIENCE + Duration::from_secs(1)).await;
     let _fresh = swarm.watch(stop).unwrap();
     let end = loop {
-        if let Err(end) = stuck[0].next().await {
+        if let Err(end) = soon(stuck[0].next()).await {
             break end;
         }
     };
@@ -189,7 +196,7 @@ async fn a_dropped_watcher_frees_its_place_and_a_stopped_one_ends() {
     let waiting = tokio::spawn(async move { watch.next().await });
     tokio::task::yield_now().await;
     stop.cancel();
-    assert_eq!(waiting.await.unwrap(), Err(StreamEnd::ShuttingDown));
+    assert_eq!(soon(waiting).await.unwrap(), Err(StreamEnd::ShuttingDown));
 }
 
 /// What happens between two looks of a watcher.

@@ -10,7 +10,7 @@ use p2p_ci::{
     failure::Reason,
     message::{Hello, PeerRequest, RegistryReply},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::{
@@ -37,7 +37,7 @@ async fn a_stream_that_ends_on_either_side_ends_the_session() {
 
     let (mut cut, _) = Peer::join(&environment, "alice").await;
     cut.replies = None;
-    cut.session.await.unwrap();
+    timeout(PATIENCE, cut.session).await.expect("it ends").unwrap();
     assert_eq!(environment.swarm.session_count(), 0);
 
     for (error, reason) in [
@@ -81,7 +81,7 @@ async fn a_peer_that_does_not_read_is_ended_and_nobody_waits_for_it() {
     let ack = other.ask(PeerRequest::Heartbeat { upload_count: 0 }).await;
     assert_eq!(ack, RegistryReply::HeartbeatAck(0));
     assert!(start.elapsed() < OUTBOX_PATIENCE);
-    (&mut idle.session).await.unwrap();
+    timeout(PATIENCE, &mut idle.session).await.expect("it ends").unwrap();
     assert_eq!(start.elapsed(), OUTBOX_PATIENCE);
     assert_eq!(environment.swarm.session_count(), 1);
     Peer::assert_ended(idle.end().await, Reason::TooSlow);
@@ -138,7 +138,7 @@ async fn a_late_clean_up_never_touches_the_newer_session() {
         assert_eq!(ack, RegistryReply::HeartbeatAck(1), "round {round}");
         assert_eq!(environment.swarm.session_count(), 1, "round {round}");
         new.ask(PeerRequest::Leave).await;
-        new.session.await.unwrap();
+        timeout(PATIENCE, new.session).await.expect("it ends").unwrap();
         assert_eq!(environment.swarm.session_count(), 0);
     }
 }
@@ -218,7 +218,7 @@ async fn the_registry_that_goes_away_says_so() {
     assert!(words.contains(&RegistryReply::ShuttingDown));
     assert_eq!(failure.reason, Reason::ShuttingDown);
     assert!(failure.retry_after.is_some());
-    (&mut full.session).await.unwrap();
+    timeout(PATIENCE, &mut full.session).await.expect("it ends").unwrap();
     assert!(
         start.elapsed() <= LAST_WORD_PATIENCE,
         "one that does not read delays nothing"
