@@ -77,9 +77,15 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`PeerError::Library`] when the folder cannot be watched.
+    /// [`PeerError::Library`] when the folder cannot be watched, [`PeerError::System`] when the address to serve on
+    /// cannot be had.
     pub fn start(config: NodeConfig, library: Library, dialer: Dialer) -> Result<Self, PeerError> {
         let share = Arc::new(share_of(&config, &library));
+        if let Some(listen) = config.listen {
+            share.take_address().map_err(PeerError::system(format!(
+                "cannot listen on {listen}; name another address with --listen, or none"
+            )))?;
+        }
         Self::with_share(config, library, dialer, share)
     }
 

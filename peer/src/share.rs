@@ -6,6 +6,7 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::{Mutex as StdMutex, PoisonError},
     time::Duration,
 };
 
@@ -17,7 +18,10 @@ use p2p_ci::{
     serving::Serving,
     transport::Incoming,
 };
-use tokio::sync::{Mutex, watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, watch},
+};
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
@@ -48,6 +52,8 @@ pub struct ServingAt {
 pub struct Share {
     config: ShareConfig,
     uploads: Uploads,
+    /// Listens on the address that the configuration names, until documents are served there.
+    taken: StdMutex<Option<TcpListener>>,
     running: Mutex<Option<Running>>,
     address: watch::Sender<Option<SocketAddr>>,
 }
@@ -68,9 +74,24 @@ impl Share {
         Self {
             config,
             uploads,
+            taken: StdMutex::default(),
             running: Mutex::new(None),
             address: watch::Sender::new(None),
         }
+    }
+
+    /// Takes the address that the configuration names, if it names one: whether that can be had is known before there
+    /// is a registry. Whoever connects waits until documents are served.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be listened on.
+    pub fn take_address(&self) -> io::Result<()> {
+        if let Some(listen) = self.config.listen {
+            let listener = front_door::bind(listen)?;
+            *self.taken.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
+        }
+        Ok(())
     }
 
     /// Serves on connections that somebody else accepts at `address`, whatever the configuration says.
@@ -108,7 +129,8 @@ impl Share {
                 Some(registry),
             ),
         };
-        let listener = front_door::bind(wanted)?;
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listener = taken.map_or_else(|| front_door::bind(wanted), Ok)?;
         let address = listener.local_addr()?;
         let incoming = front_door::guard(
             listener,

@@ -66,3 +66,27 @@ async fn a_name_that_is_taken_is_refused_and_the_first_bearer_stays() {
     assert_eq!(registry.peer_count().await, 1);
     alice.announced(&registry, 1).await;
 }
+
+#[tokio::test]
+async fn an_address_to_serve_on_that_is_taken_is_told_at_once() {
+    let registry = TestRegistry::start().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mut config = NodeConfig::new(registry.url.clone());
+    config.listen = Some(address);
+    let library = open_library(folder.path(), state.path());
+    let start = || peer::node::Node::start(config.clone(), library.clone(), dialer());
+    let message = start().unwrap_err().to_string();
+    assert!(
+        message.starts_with(&format!("cannot listen on {address}; ")),
+        "{message}"
+    );
+    assert!(message.contains("in use"), "{message}");
+    drop(taken);
+    let node = start().unwrap();
+    let served = within("served", async {
+        node.address().wait_for(Option::is_some).await.unwrap().to_owned()
+    });
+    assert_eq!(served.await, Some(address));
+}
