@@ -22,7 +22,13 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 usage, 3 not fo
 #[command(name = "peer", version, after_help = EXIT_CODES)]
 pub struct Cli {
     /// The registry to ask.
-    #[arg(long, global = true, env = "P2PCI_REGISTRY", default_value = "http://127.0.0.1:7734", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "P2PCI_REGISTRY",
+        default_value = "http://127.0.0.1:7734",
+        value_name = "URL"
+    )]
     pub registry: RegistryUrl,
     /// What to do.
     #[command(subcommand)]
@@ -232,7 +238,10 @@ fn parse_network(text: &str) -> Result<ipnet::IpNet, String> {
 }
 
 fn parse_uploads(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|uploads| (1..=1024).contains(uploads)).ok_or_else(|| "not within 1 to 1024".to_owned())
+    text.parse()
+        .ok()
+        .filter(|uploads| (1..=1024).contains(uploads))
+        .ok_or_else(|| "not within 1 to 1024".to_owned())
 }
 
 #[cfg(test)]
