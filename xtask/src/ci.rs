@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::{compose_test, console, demo, grpcurl_test, process, tidy, wait, workspace};
+use crate::{compose_test, console, demo, grpcurl_test, presence_test, process, tidy, wait, workspace};
 
 /// No step of these takes this long, unless it hangs.
 const STEP_LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -59,6 +59,9 @@ pub fn run() -> Result<String> {
         demo::run(&demo::Options::standard()).map(Outcome::Passed)
     })?;
     check("grpcurl-test", &mut grpcurl_test::run)?;
+    check("presence-test", &mut || {
+        presence_test::run(&presence_test::Options::short())
+    })?;
     check("compose-test", &mut compose_test::run)?;
     let mut summaries = Vec::new();
     check("cargo test", &mut || cargo_test(&mut summaries))?;

@@ -62,6 +62,7 @@ pub struct Cluster {
     // Fields are dropped in this order: the processes before the folder that they work in.
     peers: BTreeMap<String, Process>,
     registry: Option<Process>,
+    registry_options: Vec<String>,
     address: Option<SocketAddr>,
     programs: Programs,
     folder: TempDir,
@@ -79,6 +80,7 @@ impl Cluster {
         Ok(Self {
             peers: BTreeMap::new(),
             registry: None,
+            registry_options: Vec::new(),
             address: None,
             programs,
             folder,
@@ -117,6 +119,11 @@ impl Cluster {
         self.registry.as_mut().ok_or_else(|| anyhow!("no registry runs"))
     }
 
+    /// Gives the registry these options, beside where to listen, whenever it is started from now on.
+    pub fn set_registry_options(&mut self, options: &[&str]) {
+        self.registry_options = options.iter().map(|&option| option.to_owned()).collect();
+    }
+
     /// Starts the registry: the first time on a port of the system's choice, later on that same port.
     pub fn start_registry(&mut self) -> Result<Duration> {
         let listen = self
@@ -127,7 +134,7 @@ impl Cluster {
         // machine that connects somewhere gets such a port. A registry that finds it taken ends at once.
         loop {
             let mut command = self.command(&self.programs.registry);
-            command.args(["--listen", &listen]);
+            command.args(["--listen", &listen]).args(&self.registry_options);
             let mut registry = Process::spawn("registry", command, &self.logs())?;
             let started = registry.wait_for_line("its address", SOON, |line| {
                 line.strip_prefix("registry listening on ")

@@ -12,6 +12,7 @@ mod demo;
 mod documents;
 mod grpcurl_test;
 mod json;
+mod presence_test;
 mod process;
 mod procfs;
 mod tidy;
@@ -46,6 +47,8 @@ enum Command {
     GrpcurlTest(grpcurl_test::Options),
     /// Bring the containers of compose.yaml up, disturb them, and take them down
     ComposeTest,
+    /// Kill, stop, cut off and move real peers, and measure how soon the registry knows
+    PresenceTest(presence_test::Options),
     /// Check the house rules
     Tidy,
     /// Run every check that CI runs
@@ -82,6 +85,7 @@ fn run(command: &Command) -> Result<Outcome> {
         Command::Corpus(options) => corpus::run(options).map(Outcome::Passed),
         Command::GrpcurlTest(options) => grpcurl_test::run_with(options),
         Command::ComposeTest => compose_test::run(),
+        Command::PresenceTest(options) => presence_test::run(options),
         Command::Tidy => tidy::run(&workspace::root()).map(Outcome::Passed),
         Command::Ci => ci::run().map(Outcome::Passed),
     }

@@ -237,11 +237,20 @@ impl Process {
         if self.expected_to_end && !self.runs()? {
             return Ok(Duration::ZERO);
         }
+        self.ends_with_code(0, limit)
+    }
+
+    /// Waits until the child ends by itself, and expects this exit code.
+    pub fn ends_with_code(&mut self, code: i32, limit: Duration) -> Result<Duration> {
         self.expected_to_end = true;
         let ended = self.guard.wait(&self.name, limit);
         let (status, took) = ended.map_err(|error| anyhow!("{error}{}", self.tail()))?;
-        if !status.success() {
-            bail!("{} ended with {status}, not with exit code 0{}", self.name, self.tail());
+        if status.code() != Some(code) {
+            bail!(
+                "{} ended with {status}, not with exit code {code}{}",
+                self.name,
+                self.tail()
+            );
         }
         Ok(took)
     }
