@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io::{self, Write as _},
+    io::{self, Seek as _, Write as _},
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
 };
@@ -34,14 +35,23 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 /// A document that is being stored. Dropping it without [`commit`](Self::commit) removes what was written.
 #[derive(Debug)]
 pub struct PartFile {
+    writer: File,
+    hasher: Hasher,
+    written: u64,
+    pending: Pending,
+}
+
+/// The file itself, until it has its name.
+#[derive(Debug)]
+struct Pending {
     target: Arc<TargetInner>,
     part_dir: Arc<Dir>,
     name: String,
-    file: File,
+    /// Locked, so that nobody sweeps the file. A descriptor of its own, as the writer is closed before the file gets its
+    /// name: who watches the target would otherwise see a file that somebody still wrote to.
+    _lock: OwnedFd,
     document_id: DocumentId,
     size_bytes: u64,
-    hasher: Hasher,
-    written: u64,
     is_renamed: bool,
 }
 
@@ -57,42 +67,39 @@ impl PartFile {
             tries += 1;
             let part_dir = target.part_dir()?;
             let name = format!("{}.{}{PART_SUFFIX}", document_id.key.file_name(), random_token()?);
-            let failed = |error: Errno| match error {
-                Errno::NOSPC | Errno::DQUOT => target.no_space(size_bytes),
-                _ => target.io_error("create", target.path.join(PART_FOLDER).join(&name), error.into()),
-            };
-            let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let file = match rustix::fs::openat(&*part_dir, &name, flags, FILE_MODE) {
-                Ok(file) => file,
-                // The folder was removed by another process that found it empty.
-                Err(Errno::NOENT | Errno::EXIST) if tries < MAX_TRIES => continue,
-                Err(error) => return Err(failed(error)),
-            };
-            let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-            let swept = matches!(locked, Err(Errno::WOULDBLOCK))
-                || rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink == 0);
-            if swept && tries < MAX_TRIES {
-                continue;
+            match create_locked(&part_dir, &name) {
+                Ok((writer, lock)) => {
+                    let pending = Pending {
+                        target: Arc::clone(target),
+                        part_dir,
+                        name,
+                        _lock: lock,
+                        document_id,
+                        size_bytes,
+                        is_renamed: false,
+                    };
+                    return Ok(Self {
+                        writer,
+                        hasher: Hasher::default(),
+                        written: 0,
+                        pending,
+                    });
+                }
+                // Another process swept the file, or removed the folder, which it found empty.
+                Err(Errno::NOENT | Errno::EXIST) if tries < MAX_TRIES => {}
+                Err(Errno::NOSPC | Errno::DQUOT) => return Err(target.no_space(size_bytes)),
+                Err(error) => {
+                    let path = target.path.join(PART_FOLDER).join(&name);
+                    return Err(target.io_error("create", path, error.into()));
+                }
             }
-            // A file system without locks has no sweeping either, so a lock that cannot be had is no failure.
-            return Ok(Self {
-                target: Arc::clone(target),
-                part_dir,
-                name,
-                file: file.into(),
-                document_id,
-                size_bytes,
-                hasher: Hasher::default(),
-                written: 0,
-                is_renamed: false,
-            });
         }
     }
 
     /// Which document it is.
     #[must_use]
     pub fn document_id(&self) -> DocumentId {
-        self.document_id
+        self.pending.document_id
     }
 
     /// Writes the next bytes.
@@ -104,15 +111,11 @@ impl PartFile {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let written = self.written.saturating_add(length);
-        if written > self.size_bytes {
-            return Err(self.wrong(IntegrityProblem::Length {
-                expected: self.size_bytes,
-                actual: written,
-            }));
+        if written > self.pending.size_bytes {
+            return Err(self.pending.wrong_length(written));
         }
-        self.file
-            .write_all(bytes)
-            .map_err(|error| self.failed("write", error))?;
+        let result = self.writer.write_all(bytes);
+        result.map_err(|error| self.pending.failed("write", error))?;
         self.hasher.update(bytes);
         self.written = written;
         Ok(())
@@ -136,8 +139,8 @@ impl PartFile {
     ///
     /// [`StoreError::Io`] when the file cannot be emptied.
     pub fn restart(&mut self) -> Result<(), StoreError> {
-        let emptied = self.file.set_len(0).and_then(|()| io::Seek::rewind(&mut self.file));
-        emptied.map_err(|error| self.failed("empty", error))?;
+        let emptied = self.writer.set_len(0).and_then(|()| self.writer.rewind());
+        emptied.map_err(|error| self.pending.failed("empty", error))?;
         self.hasher = Hasher::default();
         self.written = 0;
         Ok(())
@@ -151,14 +154,34 @@ impl PartFile {
     ///
     /// [`StoreError::Integrity`] when the bytes are others, [`StoreError::Exists`] when there is such a file and
     /// `replace` is false; in these and all other cases nothing is left behind.
-    pub fn commit(mut self, modified: Option<UnixSeconds>, replace: bool) -> Result<PathBuf, StoreError> {
-        self.check()?;
-        self.set_time(modified);
-        if self.target.durability == Durability::File {
-            self.file
-                .sync_all()
-                .map_err(|error| self.failed("force to the disk", error))?;
+    pub fn commit(self, modified: Option<UnixSeconds>, replace: bool) -> Result<PathBuf, StoreError> {
+        let Self {
+            writer,
+            hasher,
+            written,
+            mut pending,
+        } = self;
+        if written != pending.size_bytes {
+            return Err(pending.wrong_length(written));
         }
+        let expected = pending.document_id.sha256;
+        let actual = hasher.finish();
+        if actual != expected {
+            return Err(pending.wrong(IntegrityProblem::Digest { expected, actual }));
+        }
+        set_time(&writer, modified);
+        if pending.target.durability == Durability::File {
+            let synced = writer.sync_all();
+            synced.map_err(|error| pending.failed("force to the disk", error))?;
+        }
+        drop(writer);
+        pending.store(replace)
+    }
+}
+
+impl Pending {
+    /// Renames the file to its own name.
+    fn store(&mut self, replace: bool) -> Result<PathBuf, StoreError> {
         let file_name = self.document_id.key.file_name();
         let path = self.target.path.join(&file_name);
         match self.rename(&file_name, replace) {
@@ -171,54 +194,11 @@ impl PartFile {
         }
         self.target.unsynced.store(true, Ordering::Release);
         if self.target.durability == Durability::File {
-            let folder = rustix::fs::openat(
-                &self.target.dir,
-                ".",
-                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            );
+            let folder = self.target.open_for_sync();
             let synced = folder.and_then(rustix::fs::fsync);
             synced.map_err(|error| self.failed("force to the disk", error.into()))?;
         }
         Ok(path)
-    }
-
-    fn check(&self) -> Result<(), StoreError> {
-        if self.written != self.size_bytes {
-            return Err(self.wrong(IntegrityProblem::Length {
-                expected: self.size_bytes,
-                actual: self.written,
-            }));
-        }
-        let actual = self.digest();
-        if actual != self.document_id.sha256 {
-            return Err(self.wrong(IntegrityProblem::Digest {
-                expected: self.document_id.sha256,
-                actual,
-            }));
-        }
-        Ok(())
-    }
-
-    /// A time is a courtesy of the holder: one that no file can have, or from the future, is left out.
-    fn set_time(&self, modified: Option<UnixSeconds>) {
-        let now = i64::try_from(clock::wall_ns() / NANOS).unwrap_or(i64::MAX);
-        let Some(UnixSeconds(seconds)) = modified.filter(|time| (0..=now).contains(&time.0)) else {
-            return;
-        };
-        let times = Timestamps {
-            last_access: Timespec {
-                tv_sec: 0,
-                tv_nsec: UTIME_OMIT,
-            },
-            last_modification: Timespec {
-                tv_sec: seconds,
-                tv_nsec: 0,
-            },
-        };
-        if let Err(error) = rustix::fs::futimens(&self.file, &times) {
-            tracing::debug!(%error, "a stored document keeps the time of its download");
-        }
     }
 
     fn rename(&self, file_name: &str, replace: bool) -> Result<(), Errno> {
@@ -234,6 +214,11 @@ impl PartFile {
             }
             renamed => renamed,
         }
+    }
+
+    fn wrong_length(&self, actual: u64) -> StoreError {
+        let expected = self.size_bytes;
+        self.wrong(IntegrityProblem::Length { expected, actual })
     }
 
     fn wrong(&self, problem: IntegrityProblem) -> StoreError {
@@ -254,12 +239,50 @@ impl PartFile {
     }
 }
 
-impl Drop for PartFile {
+impl Drop for Pending {
     fn drop(&mut self) {
         if !self.is_renamed {
             // What cannot be removed is unlocked from here on, and swept by the next start.
             let _stays = rustix::fs::unlinkat(&*self.part_dir, &self.name, AtFlags::empty());
         }
+    }
+}
+
+/// Makes a file and locks it; `ENOENT` when somebody swept it in between.
+fn create_locked(part_dir: &Dir, name: &str) -> Result<(File, OwnedFd), Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let writer = rustix::fs::openat(part_dir, name, flags, FILE_MODE)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let lock = rustix::fs::openat(part_dir, name, flags, Mode::empty())?;
+    // A file system without locks has no sweeping either, so only a lock that somebody else has is a failure.
+    let locked = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
+    if matches!(locked, Err(Errno::WOULDBLOCK)) {
+        return Err(Errno::NOENT);
+    }
+    if rustix::fs::fstat(&lock)?.st_nlink == 0 {
+        return Err(Errno::NOENT);
+    }
+    Ok((writer.into(), lock))
+}
+
+/// Sets the file's time. It is a courtesy of the holder: one that no file can have, or from the future, is left out.
+fn set_time(file: &File, modified: Option<UnixSeconds>) {
+    let now = i64::try_from(clock::wall_ns() / NANOS).unwrap_or(i64::MAX);
+    let Some(UnixSeconds(seconds)) = modified.filter(|time| (0..=now).contains(&time.0)) else {
+        return;
+    };
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_OMIT,
+        },
+        last_modification: Timespec {
+            tv_sec: seconds,
+            tv_nsec: 0,
+        },
+    };
+    if let Err(error) = rustix::fs::futimens(file, &times) {
+        tracing::debug!(%error, "a stored document keeps the time of its download");
     }
 }
 

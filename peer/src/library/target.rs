@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     io,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock,
@@ -204,13 +205,7 @@ impl Target {
     pub fn finish(&self) -> Result<(), StoreError> {
         let inner = &self.inner;
         if inner.durability == Durability::End && inner.unsynced.swap(false, Ordering::AcqRel) {
-            // `syncfs` wants a descriptor that is open for reading; the folder's own may be a mere path.
-            let folder = rustix::fs::openat(
-                &inner.dir,
-                ".",
-                OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            );
+            let folder = inner.open_for_sync();
             let synced = folder.and_then(rustix::fs::syncfs);
             synced.map_err(|error| inner.io_error("force to the disk", inner.path.clone(), error.into()))?;
         }
@@ -275,6 +270,12 @@ impl TargetInner {
             needed_bytes,
             free_bytes: self.space().map_or(0, |(free, _)| free),
         }
+    }
+
+    /// The folder, opened for reading as forcing to the disk wants it; its own descriptor may be a mere path.
+    pub(super) fn open_for_sync(&self) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.dir, ".", flags, Mode::empty())
     }
 
     pub(super) fn io_error(&self, action: &'static str, path: PathBuf, source: io::Error) -> StoreError {

@@ -7,12 +7,15 @@ use std::{
     time::Duration,
 };
 
-use p2p_ci::document::Format;
-use peer::library::{Library, Watcher};
+use p2p_ci::{
+    digest::Sha256,
+    document::{Document, DocumentId, Format, Title},
+};
+use peer::library::{Durability, Library, Target, Watcher};
 
 use crate::support::{
-    Folder, PATIENCE, PROMPTLY, again, assert_holds, held, inside_folder, is_inside, key, long_ago, now, put, txt,
-    until,
+    Folder, PATIENCE, PROMPTLY, again, assert_holds, held, inside_folder, is_inside, key, long_ago, never_within, now,
+    put, txt, until,
 };
 
 /// A watched folder.
@@ -156,6 +159,32 @@ fn a_file_found_changed_while_served_is_looked_at_again() {
     let _refused_or_new = library.read(txt(1), 0);
     until(PATIENCE, "announced anew", || library.get(txt(1)).is_some());
     assert_holds(&library, txt(1), b"after!");
+}
+
+#[test]
+fn a_stored_document_is_not_hashed_behind_its_adoption() {
+    let folder = Folder::new();
+    let target = Target::open(&folder.root(), Durability::None).unwrap();
+    let (library, _watcher) = watched(&folder);
+    let id = |bytes| DocumentId {
+        key: txt(1),
+        sha256: Sha256::of(bytes),
+    };
+    let mut part = target.begin(id(b"stored"), 6).unwrap();
+    part.write(b"stored").unwrap();
+    part.commit(None, false).unwrap();
+    // Adopted with a digest that it has not, so that it would show if the file was read.
+    library
+        .adopt(Document {
+            id: id(b"adopted"),
+            size_bytes: 6,
+            title: Title::default(),
+            modified: None,
+        })
+        .unwrap();
+    never_within(Duration::from_millis(700), "hashed again", || {
+        library.get(txt(1)).is_none_or(|document| document.id != id(b"adopted"))
+    });
 }
 
 #[test]
