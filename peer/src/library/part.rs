@@ -86,7 +86,8 @@ impl PartFile {
                     });
                 }
                 // Another process swept the file, or removed the folder, which it found empty.
-                Err(Errno::NOENT | Errno::EXIST) if tries < MAX_TRIES => {}
+                Err(Errno::NOENT) if tries < MAX_TRIES => target.forget_part_dir(),
+                Err(Errno::EXIST) if tries < MAX_TRIES => {}
                 Err(Errno::NOSPC | Errno::DQUOT) => return Err(target.no_space(size_bytes)),
                 Err(error) => {
                     let path = target.path.join(PART_FOLDER).join(&name);

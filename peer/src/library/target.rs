@@ -242,6 +242,12 @@ impl TargetInner {
         Ok(dir)
     }
 
+    /// Has the folder for unfinished downloads opened anew: this one turned out to be removed. Not every file system tells
+    /// that by the number of its links (overlays in user space do not).
+    pub(super) fn forget_part_dir(&self) {
+        *lock(&self.part_dir) = None;
+    }
+
     /// Free bytes, and the bytes of which some have to stay free; `None` where the file system does not tell.
     fn space(&self) -> Option<(u64, u64)> {
         let found = rustix::fs::fstatvfs(&self.dir).ok()?;
