@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     limits,
     text::escaped,
-    transport::{Dialer, Traffic, connect},
+    transport::{Dialer, Received, Traffic, connect},
     wire::ProtocolError,
 };
 
@@ -143,6 +143,7 @@ async fn within<T>(what: &str, call: impl Future<Output = Result<T, Status>>) ->
 pub struct Answers<P, D> {
     stream: Streaming<P>,
     idle_limit: Option<Duration>,
+    received: Received,
     decoded: PhantomData<fn() -> D>,
 }
 
@@ -151,11 +152,13 @@ where
     D: TryFrom<P>,
     CallError: From<D::Error>,
 {
-    /// A stream that may stay silent for `idle_limit` between two answers, or for ever.
-    fn new(stream: Streaming<P>, idle_limit: Option<Duration>) -> Self {
+    /// A stream that may stay silent for `idle_limit` between two answers, or for ever. Where `received` is given, a
+    /// message that is still arriving on that connection is no silence.
+    fn new(stream: Streaming<P>, idle_limit: Option<Duration>, received: Received) -> Self {
         Self {
             stream,
             idle_limit,
+            received,
             decoded: PhantomData,
         }
     }
@@ -166,19 +169,37 @@ where
     ///
     /// Every [`CallError`]; after one the stream is of no more use.
     pub async fn next(&mut self) -> Result<Option<D>, CallError> {
+        let message = self.stream.message();
         let message = match self.idle_limit {
-            Some(limit) => {
-                tokio::time::timeout(limit, self.stream.message())
-                    .await
-                    .map_err(|_| CallError::TimedOut {
-                        what: format!("the next message ({} s)", limit.as_secs()),
-                    })?
-            }
-            None => self.stream.message().await,
+            Some(limit) => unless_silent(limit, &self.received, message).await?,
+            None => message.await,
         };
         message?
             .map(|message| D::try_from(message).map_err(CallError::from))
             .transpose()
+    }
+}
+
+/// Bytes in an idle limit's time that are no silence: a link of a few kilobytes a second brings more, the pings of HTTP/2
+/// (17 bytes each) bring less.
+const PROGRESS_BYTES: u64 = 1024;
+
+/// Waits for `message` for as long as something arrives.
+async fn unless_silent<T>(
+    limit: Duration,
+    received: &Received,
+    message: impl Future<Output = T>,
+) -> Result<T, CallError> {
+    tokio::pin!(message);
+    loop {
+        let before = received.bytes();
+        if let Ok(message) = tokio::time::timeout(limit, &mut message).await {
+            return Ok(message);
+        }
+        if received.bytes() - before < PROGRESS_BYTES {
+            let what = format!("the next message ({} s)", limit.as_secs());
+            return Err(CallError::TimedOut { what });
+        }
     }
 }
 
@@ -188,7 +209,8 @@ where
 ///
 /// Every [`CallError`]; [`CallError::Violation`] when the server says that it is not serving.
 pub async fn check_health(dialer: &Dialer, address: std::net::SocketAddr, service: &str) -> Result<(), CallError> {
-    let mut client = HealthClient::new(connect(dialer, address, Traffic::Control).await?);
+    let (channel, _) = connect(dialer, address, Traffic::Control).await?;
+    let mut client = HealthClient::new(channel);
     let request = HealthCheckRequest {
         service: service.to_owned(),
     };

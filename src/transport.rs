@@ -7,7 +7,10 @@ use std::{
     fmt, io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -153,13 +156,67 @@ pub enum Traffic {
 /// HTTP/2 frames that a downloader accepts: one holds a whole chunk. The default of 16 KiB costs a wake-up each.
 const BULK_FRAME_BYTES: u32 = 256 * 1024;
 
-/// Connects to `address` and speaks gRPC there.
+/// How many bytes a connection has received so far; clones count the same connection.
+#[derive(Debug, Clone, Default)]
+pub struct Received(Arc<AtomicU64>);
+
+impl Received {
+    /// The count.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection that counts what it receives.
+struct Metered {
+    io: Box<dyn Io>,
+    received: Received,
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
+        self.received.0.fetch_add(read as u64, Ordering::Relaxed);
+        polled
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+}
+
+/// Connects to `address` and speaks gRPC there; also returns what counts the connection's received bytes.
 ///
 /// # Errors
 ///
 /// [`CallError::Unreachable`] or [`CallError::TimedOut`] when no connection can be made within
 /// [`limits::CONNECT_TIMEOUT`].
-pub async fn connect(dialer: &Dialer, address: SocketAddr, traffic: Traffic) -> Result<Channel, CallError> {
+pub async fn connect(dialer: &Dialer, address: SocketAddr, traffic: Traffic) -> Result<(Channel, Received), CallError> {
     let unreachable = |detail: String| CallError::Unreachable {
         address: address.to_string(),
         detail,
@@ -186,7 +243,11 @@ pub async fn connect(dialer: &Dialer, address: SocketAddr, traffic: Traffic) -> 
         .map_err(|error| unreachable(error.to_string()))?;
     // One connection, made here, so that its error is told as it is. A channel that lost it does not make another:
     // whoever uses it decides whether, when and where to connect again.
-    let mut made = Some(io);
+    let received = Received::default();
+    let mut made = Some(Metered {
+        io,
+        received: received.clone(),
+    });
     let connector = tower::service_fn(move |_: http::Uri| {
         let io = made
             .take()
@@ -194,8 +255,7 @@ pub async fn connect(dialer: &Dialer, address: SocketAddr, traffic: Traffic) -> 
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
         std::future::ready(io)
     });
-    endpoint
-        .connect_with_connector(connector)
-        .await
-        .map_err(|error| unreachable(crate::client::chain(&error)))
+    let channel = endpoint.connect_with_connector(connector).await;
+    let channel = channel.map_err(|error| unreachable(crate::client::chain(&error)))?;
+    Ok((channel, received))
 }

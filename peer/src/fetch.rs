@@ -3,20 +3,26 @@
 //! A holder that is gone or slow costs the bytes not yet received only: the next one, which holds the *same digest*,
 //! goes on at the offset. A holder whose bytes do not have that digest costs all of them.
 
-use std::time::{Duration, Instant as WallInstant};
+mod sink;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant as WallInstant},
+};
 
 use p2p_ci::{
     address,
     client::{CallError, file_transfer::FileTransferClient},
-    digest::Sha256,
     failure::Reason,
     message::{DocumentEntry, DownloadPart, DownloadQuery, Holder},
     transport::Dialer,
 };
 use tokio::time::{Instant, timeout_at};
 
+pub use self::sink::Sink;
+use self::sink::blocking;
 use crate::{
-    library::{PartFile, StoreError, Target},
+    library::{StoreError, Target},
     limits,
 };
 
@@ -99,6 +105,18 @@ impl FetchError {
     }
 }
 
+/// For how long to leave a holder alone whose upload slots are all taken: about the time that it names, spread so that
+/// not all who wait come back at once. `None` for every other error.
+#[must_use]
+pub fn busy_for(error: &CallError) -> Option<Duration> {
+    let failure = error.failure().filter(|failure| failure.reason == Reason::Overloaded)?;
+    let named = failure
+        .retry_after
+        .unwrap_or(limits::BUSY_RETRY)
+        .min(limits::BUSY_PATIENCE);
+    Some(named.mul_f64(0.5 + rand::random::<f64>()))
+}
+
 /// Whether an error means that wrong bytes were sent, or that the holder noticed that it would send some.
 #[must_use]
 pub fn is_lie(error: &HolderError) -> bool {
@@ -146,7 +164,9 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
     let mut sink = Sink::new(blocking(move || target.begin(id, size_bytes)).await?);
     let mut detours = Vec::new();
     let mut received_bytes = 0;
-    for holder in &job.entry.holders {
+    let mut holders: VecDeque<&Holder> = job.entry.holders.iter().collect();
+    let patience_ends = Instant::now() + limits::BUSY_PATIENCE;
+    while let Some(holder) = holders.pop_front() {
         match receive(dialer, holder, &job, &mut sink, &mut received_bytes).await {
             Ok(modified) => {
                 let replace = job.replace;
@@ -163,6 +183,12 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
                     }
                     Err(error) => return Err(error.into()),
                 }
+            }
+            Err(Stop::Holder(HolderError::Call(error)))
+                if busy_for(&error).is_some() && Instant::now() < patience_ends =>
+            {
+                holders.push_back(holder);
+                tokio::time::sleep(busy_for(&error).unwrap_or_default()).await;
             }
             Err(Stop::Holder(error)) => {
                 tracing::info!(holder = %holder.name, address = %holder.address, document = %id.key, %error, "holder failed");
@@ -283,114 +309,4 @@ async fn receive(
 #[must_use]
 pub fn allowance(size_bytes: u64) -> Duration {
     limits::DOWNLOAD_BASE + Duration::from_secs(size_bytes / limits::SLOWEST_BYTES_PER_SECOND)
-}
-
-/// A file being written, with its blocking work kept off the async threads.
-pub struct Sink {
-    /// Absent only while blocking work has it.
-    part: Option<PartFile>,
-    written: u64,
-}
-
-impl std::fmt::Debug for Sink {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sink")
-            .field("written", &self.written)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Sink {
-    /// Writes into `part`.
-    #[must_use]
-    pub fn new(part: PartFile) -> Self {
-        let written = part.written();
-        Self {
-            part: Some(part),
-            written,
-        }
-    }
-
-    /// Bytes written so far.
-    #[must_use]
-    pub fn written(&self) -> u64 {
-        self.written
-    }
-
-    async fn with<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&mut PartFile) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let mut part = self.part.take().ok_or_else(interrupted)?;
-        let (part, result) = blocking(move || {
-            let result = work(&mut part);
-            Ok((part, result))
-        })
-        .await?;
-        self.part = Some(part);
-        result
-    }
-
-    /// Appends bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when they cannot be written; the temporary file is of no more use then.
-    pub async fn write(&mut self, chunk: bytes::Bytes) -> Result<(), StoreError> {
-        self.written += chunk.len() as u64;
-        self.with(move |part| part.write(&chunk)).await
-    }
-
-    /// Forgets everything written.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the temporary file cannot be emptied.
-    pub async fn restart(&mut self) -> Result<(), StoreError> {
-        self.written = 0;
-        self.with(PartFile::restart).await
-    }
-
-    /// The digest of everything written.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the temporary file is of no more use.
-    pub async fn digest(&mut self) -> Result<Sha256, StoreError> {
-        self.with(|part| Ok(part.digest())).await
-    }
-
-    /// Gives the file its name, once its length and digest are those of the document.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`]; nothing is left behind then.
-    pub async fn commit(
-        mut self,
-        modified: Option<p2p_ci::document::UnixSeconds>,
-        replace: bool,
-    ) -> Result<std::path::PathBuf, StoreError> {
-        let part = self.part.take().ok_or_else(interrupted)?;
-        blocking(move || part.commit(modified, replace)).await
-    }
-}
-
-/// Runs blocking work of the target off the async threads.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(interrupted()),
-    }
-}
-
-/// The process is ending: blocking work that had not begun yet is dropped.
-fn interrupted() -> StoreError {
-    StoreError::Io {
-        action: "finish",
-        path: std::path::PathBuf::from("the download"),
-        source: std::io::Error::from(std::io::ErrorKind::Interrupted),
-    }
 }

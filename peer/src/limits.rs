@@ -59,6 +59,13 @@ pub const MIRROR_OUTSTANDING: usize = 16;
 /// RFCs that one command line may ask for by `get`; more is what `mirror` is for.
 pub const MAX_GET_NUMBERS: usize = 1000;
 
+/// How long a holder is asked again whose upload slots are all taken: a slot is free after a few seconds at most, unless
+/// a whole class wants the same series.
+pub const BUSY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// When a busy holder is asked again that names no time itself.
+pub const BUSY_RETRY: Duration = Duration::from_secs(1);
+
 /// A download's deadline is this and the time that its bytes take at [`SLOWEST_BYTES_PER_SECOND`].
 pub const DOWNLOAD_BASE: Duration = Duration::from_secs(30);
 

@@ -1,6 +1,11 @@
 //! A peer at work: a library, the server that shares it, and the session with the registry.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use p2p_ci::{
     address::AllowedSources,
@@ -69,6 +74,8 @@ pub struct Node {
     share: Arc<Share>,
     uplink: Uplink,
     events: broadcast::Sender<NodeEvent>,
+    /// Has missed nothing; for whoever asks first.
+    first_events: Mutex<Option<broadcast::Receiver<NodeEvent>>>,
     _watcher: Watcher,
 }
 
@@ -111,7 +118,7 @@ impl Node {
 
     fn with_share(config: NodeConfig, library: Library, dialer: Dialer, share: Arc<Share>) -> Result<Self, PeerError> {
         let watcher = Watcher::start(library.clone())?;
-        let (events, _) = broadcast::channel(EVENT_QUEUE);
+        let (events, first_events) = broadcast::channel(EVENT_QUEUE);
         let uplink_config = UplinkConfig {
             registry: config.registry,
             name: config.name,
@@ -130,6 +137,7 @@ impl Node {
             share,
             uplink,
             events,
+            first_events: Mutex::new(Some(first_events)),
             _watcher: watcher,
         })
     }
@@ -152,10 +160,11 @@ impl Node {
         self.share.address()
     }
 
-    /// What happens from now on.
+    /// What happens from now on; for the first caller, what has happened since the start as well.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
-        self.events.subscribe()
+        let first = self.first_events.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.unwrap_or_else(|| self.events.subscribe())
     }
 
     /// Makes a request within the session with the registry.

@@ -1,6 +1,10 @@
 //! The FileTransfer service: gRPC in front of [`uploads`](crate::uploads).
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::Pin,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use futures_core::Stream;
 use p2p_ci::{
@@ -14,7 +18,7 @@ use p2p_ci::{
     transport::Source,
     wire::file_transfer::decode_many_request,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
@@ -54,7 +58,7 @@ impl FileTransfer for Service {
         let query = DownloadQuery::try_from(request.into_inner())?;
         let slot = self.0.take_slot()?;
         let (sender, receiver) = mpsc::channel(limits::UPLOAD_QUEUE_CHUNKS);
-        let span = tracing::info_span!("upload", to = ?source, document = %query.key, offset = query.offset);
+        let span = tracing::debug_span!("upload", to = ?source, document = %query.key, offset = query.offset);
         let uploads = self.0.clone();
         let downloader = Downloader {
             sender,
@@ -78,9 +82,10 @@ impl FileTransfer for Service {
         let source = source_of(&request);
         let slot = self.0.take_slot()?;
         let (sender, receiver) = mpsc::channel(limits::UPLOAD_QUEUE_CHUNKS);
-        let span = tracing::info_span!("uploads", to = ?source);
+        let span = tracing::debug_span!("uploads", to = ?source);
         let many = Many {
             uploads: self.0.clone(),
+            unanswered: AtomicUsize::new(0),
             sender,
         };
         let requests = request.into_inner();
@@ -98,39 +103,20 @@ impl FileTransfer for Service {
 /// One stream of downloads.
 struct Many {
     uploads: Uploads,
+    /// Requests that were read and not yet answered.
+    unanswered: AtomicUsize,
     sender: mpsc::Sender<Result<pb::DownloadManyResponse, Status>>,
 }
 
 impl Many {
     /// Answers requests in order until the client half-closes. Requests are read ahead so that too many are noticed.
-    async fn serve(&self, mut requests: Streaming<pb::DownloadManyRequest>) {
+    async fn serve(&self, requests: Streaming<pb::DownloadManyRequest>) {
         let (queue, mut queued) = mpsc::channel(shared_limits::MAX_OUTSTANDING_DOWNLOADS);
-        let read_ahead = async move {
-            loop {
-                let request = match tokio::time::timeout(IDLE_STREAM, requests.next()).await {
-                    Ok(Some(Ok(request))) => request,
-                    Ok(Some(Err(status))) => return Err(too_large_or(status)),
-                    Ok(None) => return Ok(()),
-                    Err(_) => {
-                        return Err(Failure::new(
-                            Reason::TooSlow,
-                            "no request for 30 s; open a new stream when there is one",
-                        )
-                        .into());
-                    }
-                };
-                if queue.try_send(request).is_err() {
-                    let message = format!(
-                        "more than {} requests are unanswered",
-                        shared_limits::MAX_OUTSTANDING_DOWNLOADS
-                    );
-                    return Err(Status::from(Failure::new(Reason::LimitExceeded, message)));
-                }
-            }
-        };
+        let read_ahead = self.read_ahead(requests, queue);
         let answer = async {
             while let Some(request) = queued.recv().await {
                 self.answer(&request).await?;
+                self.unanswered.fetch_sub(1, Ordering::Relaxed);
             }
             Ok::<(), Ended>(())
         };
@@ -139,10 +125,54 @@ impl Many {
             ended = &mut answer => ended,
             read = read_ahead => match read {
                 Ok(()) => answer.await,
-                Err(status) => deliver(&self.sender, &self.uploads.ending, Err(status)).await,
+                Err(failure) => deliver(&self.sender, &self.uploads.ending, Err(failure.into())).await,
             },
         };
         report(ended.map(|()| 0));
+    }
+
+    /// Queues requests until the client half-closes.
+    async fn read_ahead(
+        &self,
+        mut requests: Streaming<pb::DownloadManyRequest>,
+        queue: mpsc::Sender<pb::DownloadManyRequest>,
+    ) -> Result<(), Failure> {
+        loop {
+            let request = tokio::select! {
+                request = timeout(IDLE_STREAM, requests.next()) => request,
+                failure = self.closing_and_idle() => return Err(failure),
+            };
+            let request = match request {
+                Ok(Some(Ok(request))) => request,
+                Ok(Some(Err(status))) => return Err(of_broken_request(&status)),
+                Ok(None) => return Ok(()),
+                // A slow downloader is still busy with what it asked for.
+                Err(_) if self.unanswered.load(Ordering::Relaxed) > 0 => continue,
+                Err(_) => {
+                    let message = "no request for 30 s; open a new stream when there is one";
+                    return Err(Failure::new(Reason::TooSlow, message));
+                }
+            };
+            let unanswered = self.unanswered.fetch_add(1, Ordering::Relaxed) + 1;
+            if unanswered > shared_limits::MAX_OUTSTANDING_DOWNLOADS || queue.try_send(request).is_err() {
+                let message = format!(
+                    "more than {} requests are unanswered",
+                    shared_limits::MAX_OUTSTANDING_DOWNLOADS
+                );
+                return Err(Failure::new(Reason::LimitExceeded, message));
+            }
+        }
+    }
+
+    /// Waits until this peer is to end and nothing is left to answer.
+    async fn closing_and_idle(&self) -> Failure {
+        /// How soon a stream ends after its last answer.
+        const LOOK: Duration = Duration::from_millis(100);
+        self.uploads.closing.cancelled().await;
+        while self.unanswered.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
+        leaving()
     }
 
     async fn answer(&self, request: &pb::DownloadManyRequest) -> Result<(), Ended> {
@@ -167,14 +197,18 @@ impl Many {
     }
 }
 
-/// tonic answers a message over the limit with OUT_OF_RANGE, which means something else in this protocol.
-fn too_large_or(status: Status) -> Status {
+/// Why a request could not be read. tonic answers a message over the limit with OUT_OF_RANGE, which means something else
+/// in this protocol.
+fn of_broken_request(status: &Status) -> Failure {
     if status.code() == tonic::Code::OutOfRange {
         let message = format!(
             "a request has at most {} bytes",
             shared_limits::MAX_TRANSFER_REQUEST_BYTES
         );
-        return Failure::new(Reason::MessageTooLarge, message).into();
+        return Failure::new(Reason::MessageTooLarge, message);
     }
-    status
+    Failure::new(
+        Reason::InvalidRequest,
+        format!("the request cannot be read: {}", status.message()),
+    )
 }

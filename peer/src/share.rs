@@ -113,10 +113,11 @@ impl Share {
     /// When the address cannot be listened on.
     pub async fn ensure(&self, registry: SocketAddr) -> io::Result<ServingAt> {
         let mut running = self.running.lock().await;
-        if let Some(now) = &*running
+        if let Some(now) = &mut *running
             && (now.follows.is_none()
                 || local_address_towards(registry).is_ok_and(|local| local.ip() == now.address.ip()))
         {
+            now.follows = now.follows.map(|_| registry);
             return Ok(ServingAt {
                 address: now.address,
                 is_new: false,
@@ -201,12 +202,9 @@ impl Share {
             .await;
         let began = tokio::time::Instant::now();
         self.uploads.drain(grace).await;
-        /// Enough to write out what the uploads have handed over, and to let idle connections know.
-        const LAST_WORDS: Duration = Duration::from_secs(1);
-        running
-            .serving
-            .drain(grace.saturating_sub(began.elapsed()).min(LAST_WORDS))
-            .await;
+        // What the uploads have handed over is not sent yet: on a slow link that takes as long as they did. Connections
+        // without a stream are closed at once.
+        running.serving.drain(grace.saturating_sub(began.elapsed())).await;
     }
 }
 

@@ -244,13 +244,14 @@ impl Keeper {
                 SessionEnd::Left => break,
                 SessionEnd::AddressChanged => ("the local address has changed".to_owned(), Duration::ZERO),
                 SessionEnd::Lost(error) => {
-                    if started.elapsed() >= limits::STABLE_AFTER {
+                    let was_stable = was_registered && started.elapsed() >= limits::STABLE_AFTER;
+                    if was_stable {
                         backoff.reset();
                     }
                     if let Some(failure) = error.failure().filter(|_| !was_registered) {
                         self.tell(NodeEvent::Refused(failure.clone()));
                     }
-                    let pause = self.pause_after(&error, was_registered, &mut backoff);
+                    let pause = self.pause_after(&error, was_stable, &mut backoff);
                     (error.to_string(), pause)
                 }
             };
@@ -273,16 +274,16 @@ impl Keeper {
 
     /// How long to wait after `error`: spread out with the others after a registry went away, longer and longer while
     /// it stays away.
-    fn pause_after(&self, error: &CallError, was_registered: bool, backoff: &mut Backoff) -> Duration {
+    fn pause_after(&self, error: &CallError, was_stable: bool, backoff: &mut Backoff) -> Duration {
         let told = error.failure();
         if told.is_some_and(|failure| failure.reason == Reason::Superseded) {
             return limits::SUPERSEDED_PAUSE;
         }
-        let pause = if was_registered && !self.spread.is_zero() {
-            self.spread.mul_f64(rand::random::<f64>())
-        } else {
-            backoff.next(rand::random::<f64>())
-        };
+        let mut pause = self.spread.mul_f64(rand::random::<f64>());
+        // A registry that takes peers in and loses them at once must not be asked without end.
+        if !(was_stable || told.is_some_and(|failure| failure.reason == Reason::ShuttingDown)) {
+            pause += backoff.next(rand::random::<f64>());
+        }
         told.and_then(|failure| failure.retry_after)
             .map_or(pause, |at_least| pause.max(at_least))
     }

@@ -11,7 +11,7 @@ use crate::{
     limits,
     message::{DownloadPart, DownloadQuery, ManyPart},
     pb,
-    transport::{Dialer, Traffic, connect},
+    transport::{Dialer, Received, Traffic, connect},
     wire::file_transfer::encode_many_request,
 };
 
@@ -20,6 +20,7 @@ use crate::{
 pub struct FileTransferClient {
     inner: pb::file_transfer_client::FileTransferClient<Channel>,
     address: SocketAddr,
+    received: Received,
 }
 
 impl FileTransferClient {
@@ -29,11 +30,15 @@ impl FileTransferClient {
     ///
     /// [`CallError::Unreachable`] or [`CallError::TimedOut`].
     pub async fn connect(dialer: &Dialer, address: SocketAddr, window_bytes: u32) -> Result<Self, CallError> {
-        let channel = connect(dialer, address, Traffic::Bulk { window_bytes }).await?;
+        let (channel, received) = connect(dialer, address, Traffic::Bulk { window_bytes }).await?;
         let inner = pb::file_transfer_client::FileTransferClient::new(channel)
             .max_decoding_message_size(limits::MAX_TRANSFER_MESSAGE_BYTES)
             .max_encoding_message_size(limits::MAX_TRANSFER_REQUEST_BYTES);
-        Ok(Self { inner, address })
+        Ok(Self {
+            inner,
+            address,
+            received,
+        })
     }
 
     /// Starts a download: a header, then chunks.
@@ -50,7 +55,11 @@ impl FileTransferClient {
         let response = within("the download", call)
             .await
             .map_err(|error| error.at(&self.address))?;
-        Ok(Answers::new(response.into_inner(), Some(limits::MESSAGE_TIMEOUT)))
+        Ok(Answers::new(
+            response.into_inner(),
+            Some(limits::MESSAGE_TIMEOUT),
+            self.received.clone(),
+        ))
     }
 
     /// Starts a stream of downloads. The sender takes at most [`limits::MAX_OUTSTANDING_DOWNLOADS`] requests ahead of
@@ -59,7 +68,7 @@ impl FileTransferClient {
     /// # Errors
     ///
     /// Every [`CallError`].
-    pub async fn download_many(&self) -> Result<(ManySender, Answers<pb::DownloadManyResponse, ManyPart>), CallError> {
+    pub async fn download_many(&self) -> Result<(ManySender, ManyAnswers), CallError> {
         let (sender, receiver) = mpsc::channel(limits::MAX_OUTSTANDING_DOWNLOADS);
         let mut client = self.inner.clone();
         let call = client.download_many(ReceiverStream::new(receiver));
@@ -68,10 +77,17 @@ impl FileTransferClient {
             .map_err(|error| error.at(&self.address))?;
         Ok((
             ManySender { requests: sender },
-            Answers::new(response.into_inner(), Some(limits::MESSAGE_TIMEOUT)),
+            Answers::new(
+                response.into_inner(),
+                Some(limits::MESSAGE_TIMEOUT),
+                self.received.clone(),
+            ),
         ))
     }
 }
+
+/// The answering half of a stream of downloads.
+pub type ManyAnswers = Answers<pb::DownloadManyResponse, ManyPart>;
 
 /// The asking half of a stream of downloads.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use crate::{
     },
     pb,
     registry_url::RegistryUrl,
-    transport::{Dialer, Traffic, connect},
+    transport::{Dialer, Received, Traffic, connect},
     wire::{
         ProtocolError,
         registry::{decode_reply, encode_request},
@@ -29,6 +29,7 @@ const SESSION_QUEUE: usize = 16;
 pub struct RegistryClient {
     inner: pb::registry_client::RegistryClient<Channel>,
     address: SocketAddr,
+    received: Received,
 }
 
 impl RegistryClient {
@@ -51,11 +52,15 @@ impl RegistryClient {
         let mut last = unreachable("the name has no address".to_owned());
         for address in addresses {
             match connect(dialer, address, Traffic::Control).await {
-                Ok(channel) => {
+                Ok((channel, received)) => {
                     let inner = pb::registry_client::RegistryClient::new(channel)
                         .max_decoding_message_size(limits::MAX_REGISTRY_MESSAGE_BYTES)
                         .max_encoding_message_size(limits::MAX_REGISTRY_REQUEST_BYTES);
-                    return Ok(Self { inner, address });
+                    return Ok(Self {
+                        inner,
+                        address,
+                        received,
+                    });
                 }
                 Err(error) => last = error,
             }
@@ -100,7 +105,11 @@ impl RegistryClient {
         let response = within("the lookup", client.lookup_many(pb::LookupManyRequest::from(query)))
             .await
             .map_err(self.located())?;
-        Ok(Answers::new(response.into_inner(), Some(limits::MESSAGE_TIMEOUT)))
+        Ok(Answers::new(
+            response.into_inner(),
+            Some(limits::MESSAGE_TIMEOUT),
+            self.received.clone(),
+        ))
     }
 
     /// The index, one document at a time, in order.
@@ -115,7 +124,11 @@ impl RegistryClient {
         let mut client = self.inner.clone();
         let call = client.list_documents(pb::ListDocumentsRequest::from(query));
         let response = within("the listing", call).await.map_err(self.located())?;
-        Ok(Answers::new(response.into_inner(), Some(limits::MESSAGE_TIMEOUT)))
+        Ok(Answers::new(
+            response.into_inner(),
+            Some(limits::MESSAGE_TIMEOUT),
+            self.received.clone(),
+        ))
     }
 
     /// The active peers, in order of registration.
@@ -128,7 +141,11 @@ impl RegistryClient {
         let response = within("the list of peers", client.list_peers(pb::ListPeersRequest {}))
             .await
             .map_err(self.located())?;
-        Ok(Answers::new(response.into_inner(), Some(limits::MESSAGE_TIMEOUT)))
+        Ok(Answers::new(
+            response.into_inner(),
+            Some(limits::MESSAGE_TIMEOUT),
+            self.received.clone(),
+        ))
     }
 
     /// What happens in the index, from now on; silent for as long as nothing happens.
@@ -141,7 +158,7 @@ impl RegistryClient {
         let response = within("the watch", client.watch(pb::WatchRequest {}))
             .await
             .map_err(self.located())?;
-        Ok(Answers::new(response.into_inner(), None))
+        Ok(Answers::new(response.into_inner(), None, self.received.clone()))
     }
 
     /// Opens a session. `first` should be a hello; its answer is the first reply of the receiver.

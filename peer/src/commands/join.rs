@@ -9,7 +9,7 @@ use p2p_ci::{
     message::Reachability,
     shutdown::Signals,
 };
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{sync::broadcast::error::RecvError, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -125,6 +125,17 @@ fn may_pass(failure: &Failure) -> bool {
     )
 }
 
+/// Waits until a refusal has been borne for long enough; for ever where there is none.
+async fn borne(refusal: &Option<(String, Instant)>) -> String {
+    match refusal {
+        Some((reason, until)) => {
+            tokio::time::sleep_until(*until).await;
+            reason.clone()
+        }
+        None => std::future::pending().await,
+    }
+}
+
 /// Tells people and programs what happens to the peer.
 struct Follower {
     state: StateDir,
@@ -139,15 +150,13 @@ struct Follower {
 impl Follower {
     async fn follow(&mut self, args: &JoinArgs) -> Result<(), PeerError> {
         let mut serving = None;
-        let patience_ends = tokio::time::Instant::now() + limits::TAKEN_PATIENCE;
         let mut was_registered = false;
-        let mut refusal = None;
+        // Why this peer is not taken in, and until when that is borne.
+        let mut refusal: Option<(String, Instant)> = None;
         loop {
             let received = tokio::select! {
                 received = self.events.recv() => received,
-                () = tokio::time::sleep_until(patience_ends), if refusal.is_some() => {
-                    return Err(PeerError::Refused(refusal.unwrap_or_default()));
-                }
+                reason = borne(&refusal) => return Err(PeerError::Refused(reason)),
             };
             let event = match received {
                 Ok(event) => event,
@@ -165,12 +174,16 @@ impl Follower {
                 refusal = None;
                 if let Some(address) = serving {
                     let root = args.dir.to_string_lossy().into_owned();
-                    self.write_state(&PeerState {
+                    let state = PeerState {
                         pid: std::process::id(),
                         name: name.clone(),
                         address,
                         root,
-                    })?;
+                    };
+                    // Sharing goes on without it; only `peer healthcheck` needs the file.
+                    if let Err(error) = self.write_state(&state) {
+                        self.output.message(error);
+                    }
                 }
             }
             // Only a newcomer gives up: one that was registered before is wanted back by somebody.
@@ -180,7 +193,8 @@ impl Follower {
                 if !may_pass(failure) {
                     return Err(PeerError::Refused(failure.message.clone()));
                 }
-                refusal = Some(failure.message.clone());
+                let until = refusal.map_or_else(|| Instant::now() + limits::TAKEN_PATIENCE, |(_, until)| until);
+                refusal = Some((failure.message.clone(), until));
             }
             self.tell(&event)?;
         }

@@ -2,10 +2,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use bytes::Bytes;
 use p2p_ci::{
     address,
-    client::file_transfer::{FileTransferClient, ManySender},
+    client::{
+        CallError,
+        file_transfer::{FileTransferClient, ManyAnswers, ManySender},
+    },
     document::{Document, UnixSeconds},
     failure::Reason,
     message::{DownloadPart, DownloadQuery, Holder, ManyPart},
@@ -13,7 +15,7 @@ use p2p_ci::{
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -21,7 +23,7 @@ use super::{
     plan::{Problem, Task},
 };
 use crate::{
-    fetch::{HolderError, allowance, is_lie},
+    fetch::{HolderError, allowance, busy_for, is_lie},
     library::StoreError,
     limits,
 };
@@ -58,8 +60,8 @@ impl<E: Into<HolderError>> From<E> for Stopped {
 struct Arriving {
     document: Document,
     modified: Option<UnixSeconds>,
-    chunks: Vec<Bytes>,
-    received_bytes: u64,
+    /// One buffer of the announced length: chunks would keep the network's buffers alive, however small they are.
+    bytes: Vec<u8>,
     /// Its memory, taken from the budget until it is stored.
     _permit: OwnedSemaphorePermit,
 }
@@ -119,15 +121,19 @@ impl Worker {
         }
         let window = limits::MAX_WINDOW_BYTES;
         let client = FileTransferClient::connect(&self.shared.dialer, self.holder.address, window).await?;
-        let (sender, mut answers) = client.download_many().await?;
+        let (sender, mut answers) = patiently(&client).await?;
         let mut sender = Some(sender);
+        let mut deadline = (0, Instant::now());
         loop {
             self.fill(&mut sender).await?;
-            let Some((_, task)) = self.asked.front() else {
+            let Some((id, task)) = self.asked.front() else {
                 return Ok(());
             };
-            let limit = allowance(task.document.size_bytes);
-            let part = timeout(limit, answers.next()).await.map_err(|_| HolderError::Slow)??;
+            if deadline.0 != *id {
+                deadline = (*id, Instant::now() + allowance(task.document.size_bytes));
+            }
+            let part = timeout_at(deadline.1, answers.next()).await;
+            let part = part.map_err(|_| HolderError::Slow)??;
             let Some(part) = part else {
                 return Err(lied("fewer documents than it was asked for"));
             };
@@ -188,8 +194,7 @@ impl Worker {
                 self.arriving = Some(Arriving {
                     document,
                     modified: header.modified,
-                    chunks: Vec::new(),
-                    received_bytes: 0,
+                    bytes: Vec::with_capacity(usize::try_from(header.size_bytes).unwrap_or_default()),
                     _permit: permit,
                 });
             }
@@ -197,12 +202,11 @@ impl Worker {
                 let Some(arriving) = &mut self.arriving else {
                     return Err(lied("bytes before it said of what"));
                 };
-                arriving.received_bytes += chunk.len() as u64;
-                if arriving.received_bytes > arriving.document.size_bytes {
+                if (arriving.bytes.len() + chunk.len()) as u64 > arriving.document.size_bytes {
                     return Err(lied("more bytes than it announced"));
                 }
                 self.shared.observer.received(chunk.len() as u64);
-                arriving.chunks.push(chunk);
+                arriving.bytes.extend_from_slice(&chunk);
             }
             Err(failure) => {
                 if failure.reason == Reason::ShuttingDown {
@@ -229,7 +233,7 @@ impl Worker {
         let complete = self
             .arriving
             .as_ref()
-            .is_some_and(|arriving| arriving.received_bytes == arriving.document.size_bytes);
+            .is_some_and(|arriving| arriving.bytes.len() as u64 == arriving.document.size_bytes);
         if !complete {
             return Ok(());
         }
@@ -290,15 +294,28 @@ impl Worker {
     }
 }
 
+/// Opens a stream of downloads, waiting for a slot where all are taken.
+async fn patiently(client: &FileTransferClient) -> Result<(ManySender, ManyAnswers), CallError> {
+    let patience_ends = Instant::now() + limits::BUSY_PATIENCE;
+    loop {
+        let error = match client.download_many().await {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
+        };
+        match busy_for(&error) {
+            Some(pause) if Instant::now() < patience_ends => tokio::time::sleep(pause).await,
+            Some(_) | None => return Err(error),
+        }
+    }
+}
+
 fn lied(what: impl Into<String>) -> Stopped {
     Stopped::Holder(HolderError::Lied(what.into()))
 }
 
 fn store(target: &crate::library::Target, arriving: &Arriving, replace: bool) -> Result<(), StoreError> {
     let mut part = target.begin(arriving.document.id, arriving.document.size_bytes)?;
-    for chunk in &arriving.chunks {
-        part.write(chunk)?;
-    }
+    part.write(&arriving.bytes)?;
     part.commit(arriving.modified.or(arriving.document.modified), replace)?;
     Ok(())
 }

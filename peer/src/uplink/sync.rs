@@ -2,22 +2,15 @@
 //!
 //! Pure but for the clock: the caller sends the batches and hands back what became of them.
 
-use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use p2p_ci::{
-    digest::Sha256,
     document::{Document, DocumentId, DocumentKey},
     failure::{Failure, Reason},
     limits as shared_limits,
     message::PeerRequest,
 };
 use tokio::time::Instant;
-
-/// A pause after a refusal for want of room that names none.
-const DEFAULT_RETRY: Duration = Duration::from_secs(5);
 
 /// Bytes of an encoded document besides its title: number, format, digest, size, time, and their tags.
 const DOCUMENT_OVERHEAD_BYTES: usize = 112;
@@ -41,7 +34,7 @@ impl Batch {
 /// What the registry has been told in this session, and what it has yet to be told.
 #[derive(Debug, Default)]
 pub(super) struct Sync {
-    told: BTreeMap<DocumentKey, Sha256>,
+    told: BTreeMap<DocumentKey, Document>,
     rejected: HashSet<DocumentId>,
     queue: VecDeque<Batch>,
     under_way: bool,
@@ -77,7 +70,7 @@ impl Sync {
             .map(|keys| Batch::Withdraw(keys.to_vec()))
             .collect();
         let fresh = documents.into_iter().filter(|document| {
-            self.told.get(&document.id.key) != Some(&document.id.sha256) && !self.rejected.contains(&document.id)
+            self.told.get(&document.id.key) != Some(document) && !self.rejected.contains(&document.id)
         });
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -101,11 +94,8 @@ impl Sync {
         self.under_way = false;
         match batch {
             Batch::Announce(documents) => {
-                self.told.extend(
-                    documents
-                        .into_iter()
-                        .map(|document| (document.id.key, document.id.sha256)),
-                );
+                self.told
+                    .extend(documents.into_iter().map(|document| (document.id.key, document)));
             }
             Batch::Withdraw(keys) => keys.iter().for_each(|key| {
                 self.told.remove(key);
@@ -117,8 +107,11 @@ impl Sync {
     /// split until that document stands alone; it is returned, and never tried again in this session.
     pub(super) fn refused(&mut self, batch: Batch, failure: &Failure) -> Option<(DocumentKey, String)> {
         self.under_way = false;
-        if matches!(failure.reason, Reason::LimitExceeded | Reason::Overloaded) {
-            self.retry_at = Some(Instant::now() + failure.retry_after.unwrap_or(DEFAULT_RETRY));
+        // A limit that time does not lift would hold up everything behind this batch.
+        if let Some(delay) = failure.retry_after
+            && matches!(failure.reason, Reason::LimitExceeded | Reason::Overloaded)
+        {
+            self.retry_at = Some(Instant::now() + delay);
             self.queue.push_front(batch);
             return None;
         }
@@ -160,7 +153,12 @@ impl Sync {
 
 #[cfg(test)]
 mod tests {
-    use p2p_ci::document::{Format, RfcNumber, Title};
+    use std::time::Duration;
+
+    use p2p_ci::{
+        digest::Sha256,
+        document::{Format, RfcNumber, Title},
+    };
 
     use super::*;
 
