@@ -52,7 +52,6 @@ pub fn address(number: u8) -> String {
 /// Whether a program is installed.
 pub fn has_tool(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Not every user's path leads to where the system's programs are.
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 

@@ -66,7 +66,10 @@ pub fn run_with_input(what: &str, mut command: Command, input: &str, limit: Dura
     let mut guard = Guard::spawn(command, true)?;
     let ended = guard.wait(&format!("`{what}`"), limit);
     let (stdout, stderr) = (whole(&mut stdout)?, whole(&mut stderr)?);
-    let (status, _) = ended.map_err(|error| error.context(tail("its last words", &stderr)))?;
+    let (status, _) = ended.map_err(|error| match tail("its last words", &stderr) {
+        nothing if nothing.is_empty() => error,
+        words => error.context(words),
+    })?;
     Ok(Finished { status, stdout, stderr })
 }
 
