@@ -27,8 +27,11 @@ pub const BACKOFF_BASE: Duration = Duration::from_millis(500);
 /// The longest pause between two attempts to reach the registry.
 pub const BACKOFF_CAP: Duration = Duration::from_secs(30);
 
-/// How long a registration must last to count as stable, so that the pauses start afresh after it.
+/// How long a registration must last to count as stable: a peer that loses it then comes back without a further pause.
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
+
+/// The longest pause after a session that was lost soon after it was opened; half of it at least.
+pub const FLAP_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the registry may take to answer a request of a session.
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -208,6 +208,17 @@ enum SessionEnd {
     Lost(CallError),
 }
 
+/// For how long a session was registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lived {
+    /// It was not.
+    Never,
+    /// Less than [`limits::STABLE_AFTER`].
+    Briefly,
+    /// Longer.
+    Stable,
+}
+
 /// The task that keeps the session.
 struct Keeper {
     config: UplinkConfig,
@@ -244,14 +255,18 @@ impl Keeper {
                 SessionEnd::Left => break,
                 SessionEnd::AddressChanged => ("the local address has changed".to_owned(), Duration::ZERO),
                 SessionEnd::Lost(error) => {
-                    let was_stable = was_registered && started.elapsed() >= limits::STABLE_AFTER;
-                    if was_stable {
+                    let lived = match started.elapsed() {
+                        _ if !was_registered => Lived::Never,
+                        span if span < limits::STABLE_AFTER => Lived::Briefly,
+                        _ => Lived::Stable,
+                    };
+                    if lived != Lived::Never {
                         backoff.reset();
                     }
                     if let Some(failure) = error.failure().filter(|_| !was_registered) {
                         self.tell(NodeEvent::Refused(failure.clone()));
                     }
-                    let pause = self.pause_after(&error, was_stable, &mut backoff);
+                    let pause = self.pause_after(&error, lived, &mut backoff);
                     (error.to_string(), pause)
                 }
             };
@@ -274,16 +289,20 @@ impl Keeper {
 
     /// How long to wait after `error`: spread out with the others after a registry went away, longer and longer while
     /// it stays away.
-    fn pause_after(&self, error: &CallError, was_stable: bool, backoff: &mut Backoff) -> Duration {
+    fn pause_after(&self, error: &CallError, lived: Lived, backoff: &mut Backoff) -> Duration {
         let told = error.failure();
         if told.is_some_and(|failure| failure.reason == Reason::Superseded) {
             return limits::SUPERSEDED_PAUSE;
         }
-        let mut pause = self.spread.mul_f64(rand::random::<f64>());
-        // A registry that takes peers in and loses them at once must not be asked without end.
-        if !(was_stable || told.is_some_and(|failure| failure.reason == Reason::ShuttingDown)) {
-            pause += backoff.next(rand::random::<f64>());
-        }
+        let spread = self.spread.mul_f64(rand::random::<f64>());
+        let good_end = told.is_some_and(|failure| failure.reason == Reason::ShuttingDown);
+        let pause = match lived {
+            Lived::Stable => spread,
+            Lived::Briefly if good_end => spread,
+            // A registry that takes peers in and loses them at once must not be asked without end.
+            Lived::Briefly => spread + limits::FLAP_PAUSE.mul_f64(0.5 + 0.5 * rand::random::<f64>()),
+            Lived::Never => backoff.next(rand::random::<f64>()),
+        };
         told.and_then(|failure| failure.retry_after)
             .map_or(pause, |at_least| pause.max(at_least))
     }
