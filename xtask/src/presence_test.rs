@@ -42,22 +42,12 @@ use crate::{
 /// Options of the command.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Fewer rounds of everything, and several checks at a time, as in CI
+    /// Fewer rounds of everything, and several checks at a time
     #[arg(long)]
     short: bool,
     /// Run only the checks whose name contains this
     #[arg(long, value_name = "WORD")]
     only: Option<String>,
-}
-
-impl Options {
-    /// What CI runs.
-    pub fn short() -> Self {
-        Self {
-            short: true,
-            only: None,
-        }
-    }
 }
 
 /// How often everything is done.
