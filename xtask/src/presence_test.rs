@@ -59,8 +59,10 @@ struct Amounts {
     stops: usize,
     /// How many peers are stopped at a time.
     stopped_peers: usize,
-    /// Connections that are cut.
+    /// How often a connection is cut.
     cuts: usize,
+    /// The peers whose connections are cut. One that was cut off soon after its return waits for a second at most.
+    cut_peers: usize,
     /// Registries, and peers, that are asked to end.
     endings: usize,
     /// Changes of each kind to a shared folder.
@@ -82,6 +84,7 @@ const FULL: Amounts = Amounts {
     stops: 3,
     stopped_peers: 4,
     cuts: 1000,
+    cut_peers: 10,
     endings: 20,
     changes: 20,
     slow_files: 4,
@@ -97,6 +100,7 @@ const SHORT: Amounts = Amounts {
     stops: 1,
     stopped_peers: 1,
     cuts: 20,
+    cut_peers: 4,
     endings: 2,
     changes: 3,
     slow_files: 1,
