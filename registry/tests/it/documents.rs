@@ -1,7 +1,7 @@
 //! Announcing, looking up and listing over the wire.
 
 use crate::support::{
-    Session, client, document, everything, failed, healthy_port, hello, key, lookup, number, numbers, refused,
+    Session, client, document, everything, failed, healthy_port, hello, key, lookup, number, numbers, peers, refused,
     registry, within,
 };
 use p2p_ci::{
@@ -122,14 +122,18 @@ async fn one_session_announces_so_many_documents_and_no_more() {
         ack,
         RegistryReply::HeartbeatAck(u32::try_from(MAX_SESSION_DOCUMENTS).unwrap())
     );
-    assert_eq!(numbers(&client).await.len(), 40_000);
+    let alice = peers(&client).await.remove(0);
+    assert_eq!(alice.document_counts, [(Format::Txt, 40_000)]);
+}
 
-    // Pages of a session's list are cut where a message is full, and lead through everything.
-    let mut bob = Session::share(&client, "bob", &[document(40_001)]).await;
-    assert_eq!(
-        pages(&mut bob, IndexFilter::ALL).await,
-        (1..=40_000).collect::<Vec<_>>()
-    );
+#[tokio::test]
+async fn pages_of_a_sessions_list_lead_through_all_that_is_asked_for() {
+    let registry = registry().await;
+    let client = client(&registry).await;
+    let all: Vec<Document> = (1..=2000).map(document).collect();
+    let _alice = Session::share(&client, "alice", &all).await;
+    let mut bob = Session::share(&client, "bob", &[document(2001)]).await;
+    assert_eq!(pages(&mut bob, IndexFilter::ALL).await, (1..=2000).collect::<Vec<_>>());
     let middle = RfcRange {
         first: number(300),
         last: number(900),

@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_core::Stream;
@@ -24,6 +25,22 @@ async fn a_peer_that_leaves_is_gone_when_it_reads_so() {
     let (mut peer, _) = Peer::join(&environment, "alice").await;
     assert_eq!(peer.ask(PeerRequest::Leave).await, RegistryReply::Left);
     assert_eq!(environment.swarm.session_count(), 0);
+    assert_eq!(peer.end().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_leaves_is_gone_even_before_it_can_be_told() {
+    let environment = refusing().await;
+    let (mut peer, _) = Peer::join(&environment, "alice").await;
+    // The verdict on its address and three answers fill the queue, so that `left` has to wait.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..3 {
+        peer.send(Ok(PeerRequest::Heartbeat { upload_count: 0 })).await;
+    }
+    peer.send(Ok(PeerRequest::Leave)).await;
+    tokio::time::sleep(OUTBOX_PATIENCE / 2).await;
+    assert_eq!(environment.swarm.session_count(), 0);
+    assert!(!peer.session.is_finished(), "it waits to say so");
     assert_eq!(peer.end().await, None);
 }
 
