@@ -30,7 +30,11 @@ pub fn dangling(root: &Path, sources: &[Source]) -> Vec<String> {
                 root.join(path).exists() || (!path.contains('/') && sources.iter().any(somewhere))
             };
             let missing = named_paths(&map.text).into_iter().filter(|path| !is_there(path));
-            complaints.extend(missing.map(|path| format!("{MAP}: names {path}, which does not exist")));
+            let missing_in_tree = tree_paths(&map.text)
+                .into_iter()
+                .filter(|path| !root.join(path).exists());
+            let all = missing.chain(missing_in_tree);
+            complaints.extend(all.map(|path| format!("{MAP}: names {path}, which does not exist")));
         }
         None => complaints.push(format!("{MAP}: is missing")),
     }
@@ -65,13 +69,47 @@ fn named_paths(text: &str) -> Vec<String> {
             if word.is_empty() || !word.chars().all(is_name) || word.starts_with('/') {
                 continue;
             }
-            let expanded = expand(word);
-            let looks_like_path =
-                |path: &String| path.ends_with('/') || FILE_ENDINGS.iter().any(|ending| path.ends_with(ending));
-            paths.extend(expanded.into_iter().filter(looks_like_path));
+            paths.extend(expand(word).into_iter().filter(|path| looks_like_path(path)));
         }
     }
     paths
+}
+
+/// The paths in a tree: a block without a language, in which a line names a folder, and indented lines below it what
+/// is in that folder. What follows two spaces is description.
+fn tree_paths(text: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut fence = None;
+    let mut folder = String::new();
+    for line in text.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            fence = if fence.is_some() { None } else { Some(language) };
+            folder.clear();
+            continue;
+        }
+        if fence != Some("") {
+            continue;
+        }
+        let inside = line.starts_with(' ');
+        let names = line.trim_start().split("  ").next().unwrap_or_default();
+        for name in names.split([' ', ',', ';']).filter(|name| looks_like_path(name)) {
+            if inside {
+                paths.push(format!("{folder}{name}"));
+            } else {
+                folder = if name.ends_with('/') {
+                    name.to_owned()
+                } else {
+                    String::new()
+                };
+                paths.push(name.to_owned());
+            }
+        }
+    }
+    paths
+}
+
+fn looks_like_path(name: &str) -> bool {
+    name.ends_with('/') || FILE_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// The lines outside fenced blocks.
@@ -132,6 +170,15 @@ mod tests {
     fn paths_are_told_from_other_words_in_backquotes() {
         let text = "`src/{a,b/c}.rs` and `peer get`, `Lookup`, `docs/`, `build.rs`, `/etc/x.toml`, `a/b`";
         assert_eq!(named_paths(text), ["src/a.rs", "src/b/c.rs", "docs/", "build.rs"]);
+    }
+
+    #[test]
+    fn the_tree_names_what_is_in_its_folders() {
+        let text = "```sh\nx/\n```\n```\nsrc/   see other.rs\n  a.rs wire/ and b.rs  not c.rs\nbuild.rs, buf.yaml\n```\nd.rs\n";
+        assert_eq!(
+            tree_paths(text),
+            ["src/", "src/a.rs", "src/wire/", "src/b.rs", "build.rs", "buf.yaml"]
+        );
     }
 
     #[test]
