@@ -230,6 +230,9 @@ impl Bench {
             }
             let start = wait::now();
             let result = (check.run)(self);
+            if wait::check_interrupt().is_err() {
+                break;
+            }
             let (verdict, text) = match &result {
                 Ok(Outcome::Passed(figures)) => ("ok    ", figures.clone()),
                 Ok(Outcome::Skipped(reason)) => ("SKIP  ", reason.clone()),
