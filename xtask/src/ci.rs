@@ -142,7 +142,7 @@ fn print_table(lines: &[Line], took: Duration) {
                 error.to_string().lines().next().unwrap_or_default().to_owned(),
             ),
         };
-        println!("{name:<13} {verdict:<6} {:>8}  {text}", console::seconds(*took));
+        println!("{name:<13} {verdict:<6} {:>11}  {text}", console::seconds(*took));
     }
     println!();
 }

@@ -28,9 +28,13 @@ pub fn tell(text: &str) {
     }
 }
 
-/// A duration in seconds, with as many digits as are worth reading.
+/// A duration, with as many digits as are worth reading.
 pub fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
+    if seconds >= 90.0 {
+        let whole = duration.as_secs();
+        return format!("{} min {:02} s", whole / 60, whole % 60);
+    }
     if seconds < 10.0 {
         format!("{seconds:.2} s")
     } else {
@@ -72,6 +76,14 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_have_the_digits_that_matter() {
+        let texts: Vec<String> = [0.004, 9.5, 12.34, 89.9, 605.0]
+            .map(|s| seconds(Duration::from_secs_f64(s)))
+            .into();
+        assert_eq!(texts, ["0.00 s", "9.50 s", "12.3 s", "89.9 s", "10 min 05 s"]);
+    }
 
     #[test]
     fn long_text_is_wrapped_between_words() {

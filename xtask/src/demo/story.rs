@@ -34,7 +34,7 @@ impl Story {
     pub fn print_summary(&self) {
         println!("\nSummary");
         for (index, (title, finding, took)) in self.done.iter().enumerate() {
-            println!("{:2}. {title:<45} {:>7}  {finding}", index + 1, console::seconds(*took));
+            println!("{:2}. {title:<45} {:>8}  {finding}", index + 1, console::seconds(*took));
         }
     }
 }
