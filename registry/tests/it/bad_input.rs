@@ -79,112 +79,71 @@ async fn every_wrong_field_of_a_document_is_named_and_nothing_is_taken() {
     assert_eq!(bad_announcements(&registry, too_many).await.field, "documents");
 }
 
+/// The field that a question is refused for.
+async fn refused_field(registry: &Server, method: &str, request: &impl tonic_prost::prost::Message) -> String {
+    let failure = raw::ask(registry.local_addr(), method, request).await;
+    assert_eq!(failure.reason, Reason::InvalidRequest, "{failure}");
+    failure.field.unwrap()
+}
+
 #[tokio::test]
-async fn wrong_questions_are_told_what_is_wrong() {
-    let registry = registry().await;
-    let address = registry.local_addr();
-    let lookup = pb::LookupRequest {
-        number: 1,
-        ..Default::default()
-    };
-    let cases = [
-        (
-            "number",
-            pb::LookupRequest {
-                number: 0,
-                ..lookup.clone()
-            },
-        ),
-        (
-            "format",
-            pb::LookupRequest {
-                format: 9,
-                ..lookup.clone()
-            },
-        ),
-        (
-            "max_holders",
-            pb::LookupRequest {
-                max_holders: 21,
-                ..lookup.clone()
-            },
-        ),
-        (
-            "sha256_prefix",
-            pb::LookupRequest {
-                sha256_prefix: "xyz".to_owned(),
-                ..lookup.clone()
-            },
-        ),
-        (
-            "sha256_prefix",
-            pb::LookupRequest {
-                sha256_prefix: "a".repeat(65),
-                ..lookup.clone()
-            },
-        ),
-        (
-            "sha256_prefix",
-            pb::LookupRequest {
-                sha256_prefix: "%*'\"(a+)+$".to_owned(),
-                ..lookup.clone()
-            },
-        ),
-        (
-            "sha256_prefix",
-            pb::LookupRequest {
-                sha256_prefix: "a".repeat(60_000),
-                ..lookup
-            },
-        ),
+async fn wrong_lookups_are_told_what_is_wrong() {
+    type Change = fn(&mut pb::LookupRequest);
+    let cases: &[(&str, Change)] = &[
+        ("number", |lookup| lookup.number = 0),
+        ("format", |lookup| lookup.format = 9),
+        ("max_holders", |lookup| lookup.max_holders = 21),
+        ("sha256_prefix", |lookup| lookup.sha256_prefix = "xyz".to_owned()),
+        ("sha256_prefix", |lookup| lookup.sha256_prefix = "a".repeat(65)),
+        ("sha256_prefix", |lookup| lookup.sha256_prefix = "a".repeat(60_000)),
+        ("sha256_prefix", |lookup| {
+            lookup.sha256_prefix = "%*'\"(a+)+$".to_owned()
+        }),
     ];
-    for (field, request) in cases {
-        let failure = raw::ask(address, "Lookup", &request).await;
-        assert_eq!(
-            (failure.reason, failure.field.as_deref()),
-            (Reason::InvalidRequest, Some(field)),
-            "{failure}"
-        );
+    let registry = registry().await;
+    for (field, change) in cases {
+        let mut request = pb::LookupRequest {
+            number: 1,
+            ..Default::default()
+        };
+        change(&mut request);
+        assert_eq!(refused_field(&registry, "Lookup", &request).await, *field);
     }
     for unknown in [10_053, u32::MAX] {
         let request = pb::LookupRequest {
             number: unknown,
             ..Default::default()
         };
-        assert_eq!(raw::ask(address, "Lookup", &request).await.reason, Reason::RfcNotFound);
+        let failure = raw::ask(registry.local_addr(), "Lookup", &request).await;
+        assert_eq!(failure.reason, Reason::RfcNotFound);
     }
-    for (numbers, field) in [
+}
+
+#[tokio::test]
+async fn wrong_questions_for_many_are_told_what_is_wrong() {
+    let registry = registry().await;
+    let cases = [
         (vec![], "numbers"),
         (vec![1; 10_001], "numbers"),
         (vec![1, 0], "numbers[1]"),
-    ] {
+    ];
+    for (numbers, field) in cases {
         let request = pb::LookupManyRequest {
             numbers,
             ..Default::default()
         };
-        let failure = raw::ask(address, "LookupMany", &request).await;
-        assert_eq!(
-            (failure.reason, failure.field.as_deref()),
-            (Reason::InvalidRequest, Some(field))
-        );
+        assert_eq!(refused_field(&registry, "LookupMany", &request).await, field);
     }
-    let backwards = Some(pb::NumberRange { first: 9, last: 1 });
     let request = pb::ListDocumentsRequest {
-        range: backwards,
+        range: Some(pb::NumberRange { first: 9, last: 1 }),
         ..Default::default()
     };
-    assert_eq!(
-        raw::ask(address, "ListDocuments", &request).await.field.as_deref(),
-        Some("range")
-    );
+    assert_eq!(refused_field(&registry, "ListDocuments", &request).await, "range");
     let request = pb::ListDocumentsRequest {
         peer: "\u{1b}[31m".to_owned(),
         ..Default::default()
     };
-    assert_eq!(
-        raw::ask(address, "ListDocuments", &request).await.field.as_deref(),
-        Some("peer")
-    );
+    assert_eq!(refused_field(&registry, "ListDocuments", &request).await, "peer");
 }
 
 /// Unary requests that tonic cannot decode get a reason, too.
