@@ -9,9 +9,8 @@ use tonic::{Code, Status, Streaming};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::{
-    failure::Failure,
+    failure::{Failure, bounded},
     limits,
-    text::escaped,
     transport::{Dialer, Received, Traffic, connect},
     wire::ProtocolError,
 };
@@ -54,7 +53,7 @@ impl From<Status> for CallError {
         }
         let detail = match status.source() {
             Some(source) => chain(source),
-            None => escaped(status.message()).to_string(),
+            None => bounded(status.message()),
         };
         match status.code() {
             Code::Unavailable | Code::Cancelled => Self::Unreachable {
@@ -127,7 +126,7 @@ pub fn chain(error: &dyn Error) -> String {
     while parts.len() > 1 && parts.first().is_some_and(|first| VAGUE.contains(&first.as_str())) {
         parts.remove(0);
     }
-    escaped(&parts.join(": ")).to_string()
+    bounded(&parts.join(": "))
 }
 
 /// Waits for `call` within [`limits::REQUEST_TIMEOUT`].

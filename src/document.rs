@@ -1,8 +1,11 @@
 //! What is shared: RFC numbers, formats, titles, and documents. Plain values without any I/O.
 
+mod title;
+
 use std::{fmt, num::NonZeroU32, str::FromStr};
 
-use crate::{digest::Sha256, limits};
+pub use self::title::{Title, TitleError};
+use crate::digest::Sha256;
 
 /// The number of an RFC, 1 or more. Five digits exist since 2026, so nothing here assumes a width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -245,55 +248,16 @@ pub struct DocumentId {
     pub sha256: Sha256,
 }
 
-/// A title as somebody claims it: at most [`limits::MAX_TITLE_BYTES`] bytes, without control characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Title(String);
-
-/// Why a text is no title.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TitleError {
-    /// Longer than [`limits::MAX_TITLE_BYTES`].
-    #[error("a title has at most {max} bytes, not {0}", max = limits::MAX_TITLE_BYTES)]
-    TooLong(usize),
-    /// Holds a control character.
-    #[error("a title has no control characters")]
-    Control,
-}
-
-impl Title {
-    /// Makes a title out of any text: white space is folded, control characters are dropped, the rest is cut at the
-    /// limit.
-    #[must_use]
-    pub fn from_lossy(text: &str) -> Self {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let mut title: String = words.join(" ").chars().filter(|c| !c.is_control()).collect();
-        let mut end = title.len().min(limits::MAX_TITLE_BYTES);
-        while !title.is_char_boundary(end) {
-            end -= 1;
-        }
-        title.truncate(end);
-        Self(title)
-    }
-
-    /// The text. It comes from another peer: show it through [`text::escaped`](crate::text::escaped) only.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Title {
-    type Error = TitleError;
-
-    fn try_from(text: String) -> Result<Self, TitleError> {
-        if text.len() > limits::MAX_TITLE_BYTES {
-            return Err(TitleError::TooLong(text.len()));
-        }
-        if text.chars().any(char::is_control) {
-            return Err(TitleError::Control);
-        }
-        Ok(Self(text))
-    }
+/// A document's identity and the length that an announcer claims for it.
+///
+/// One digest has one length, so of two claims that differ in it one is a lie. A registry, which has no bytes, cannot
+/// know which, and keeps both apart; whoever downloads finds out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocumentClaim {
+    /// Which bytes.
+    pub id: DocumentId,
+    /// How many they are said to be.
+    pub size_bytes: u64,
 }
 
 /// A point in time in whole seconds since 1970-01-01 UTC.
@@ -311,6 +275,17 @@ pub struct Document {
     pub title: Title,
     /// When the bytes were last modified, if known.
     pub modified: Option<UnixSeconds>,
+}
+
+impl Document {
+    /// What the announcer claims the bytes to be.
+    #[must_use]
+    pub const fn claim(&self) -> DocumentClaim {
+        DocumentClaim {
+            id: self.id,
+            size_bytes: self.size_bytes,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -374,20 +349,6 @@ mod tests {
         for text in ["-", "-5", "a-b", "1-99999999999", "0-5"] {
             assert!(text.parse::<RfcRange>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn titles_are_bounded_and_clean() {
-        assert_eq!(
-            Title::from_lossy("  HTTP \n\t Semantics\u{1b} ").as_str(),
-            "HTTP Semantics"
-        );
-        assert_eq!(
-            Title::from_lossy(&"é".repeat(400)).as_str().len(),
-            limits::MAX_TITLE_BYTES
-        );
-        assert_eq!(Title::try_from("a\u{7}".to_owned()), Err(TitleError::Control));
-        assert_eq!(Title::try_from("a".repeat(513)), Err(TitleError::TooLong(513)));
     }
 
     #[test]

@@ -5,10 +5,11 @@
 
 use std::{fmt, time::Duration};
 
+use prost::Message;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::{ErrorDetails, StatusExt as _, pb as rpc};
 
-use crate::{limits, text::escaped};
+use crate::{limits, text::escaped, wire::duration::decode_duration};
 
 /// `ErrorInfo.domain` of every failure of this system.
 pub const ERROR_DOMAIN: &str = "p2pci";
@@ -144,20 +145,31 @@ impl Failure {
     /// Reads back what a server of this system put into a status; `None` for a status of anybody else.
     #[must_use]
     pub fn from_status(status: &Status) -> Option<Self> {
-        let details = status.get_error_details();
-        let info = details.error_info().filter(|info| info.domain == ERROR_DOMAIN)?;
+        let details = rpc::Status::decode(status.details()).ok()?.details;
+        let info: rpc::ErrorInfo = detail(&details, "google.rpc.ErrorInfo")?;
+        if info.domain != ERROR_DOMAIN {
+            return None;
+        }
         let mut failure = Self::new(Reason::from_wire(&info.reason)?, status.message());
-        failure.field = details
-            .bad_request()
-            .and_then(|bad| bad.field_violations.first())
+        failure.field = detail(&details, "google.rpc.BadRequest")
+            .and_then(|bad: rpc::BadRequest| bad.field_violations.into_iter().next())
             .map(|violation| bounded(&violation.field));
-        failure.retry_after = details.retry_info().and_then(|info| info.retry_delay);
+        failure.retry_after = detail(&details, "google.rpc.RetryInfo")
+            .and_then(|retry: rpc::RetryInfo| retry.retry_delay)
+            .map(decode_duration);
         Some(failure)
     }
 }
 
-/// Escapes control characters and cuts at a character boundary.
-fn bounded(message: &str) -> String {
+/// The first of `details` that is a message of this name.
+fn detail<M: Message + Default>(details: &[prost_types::Any], name: &str) -> Option<M> {
+    let is_it = |any: &&prost_types::Any| any.type_url.rsplit('/').next() == Some(name);
+    M::decode(details.iter().find(is_it)?.value.as_slice()).ok()
+}
+
+/// Escapes control characters and cuts at a character boundary: how every sentence of others is taken in.
+#[must_use]
+pub fn bounded(message: &str) -> String {
     let mut text = escaped(message).to_string();
     if text.len() > limits::MAX_ERROR_MESSAGE_BYTES {
         let mut end = limits::MAX_ERROR_MESSAGE_BYTES - '…'.len_utf8();
@@ -221,6 +233,44 @@ mod tests {
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert_eq!(Failure::from_status(&status), Some(failure));
         assert_eq!(Failure::from_status(&Status::not_found("by somebody else")), None);
+    }
+
+    #[test]
+    fn no_details_of_others_do_harm() {
+        let retry = rpc::RetryInfo {
+            retry_delay: Some(prost_types::Duration {
+                seconds: i64::MIN,
+                nanos: i32::MIN,
+            }),
+        };
+        let info = rpc::ErrorInfo {
+            reason: Reason::Overloaded.as_str().to_owned(),
+            domain: ERROR_DOMAIN.to_owned(),
+            ..rpc::ErrorInfo::default()
+        };
+        let any = |name: &str, value: Vec<u8>| prost_types::Any {
+            type_url: format!("type.googleapis.com/{name}"),
+            value,
+        };
+        let details = rpc::Status {
+            details: vec![
+                any("google.rpc.RetryInfo", retry.encode_to_vec()),
+                any("google.rpc.ErrorInfo", info.encode_to_vec()),
+                any("google.rpc.BadRequest", vec![0xff; 9]),
+            ],
+            ..rpc::Status::default()
+        };
+        let status = Status::with_details(
+            Code::ResourceExhausted,
+            "x".repeat(5000),
+            details.encode_to_vec().into(),
+        );
+        let failure = Failure::from_status(&status).unwrap();
+        assert_eq!((failure.reason, failure.field), (Reason::Overloaded, None));
+        assert_eq!(failure.retry_after, Some(Duration::ZERO));
+        assert!(failure.message.len() <= limits::MAX_ERROR_MESSAGE_BYTES);
+        let broken = Status::with_details(Code::Internal, "", vec![0xff; 64].into());
+        assert_eq!(Failure::from_status(&broken), None);
     }
 
     #[test]

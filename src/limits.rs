@@ -60,6 +60,10 @@ pub const DEFAULT_LIST_HOLDERS: usize = 3;
 /// The most holders that any answer returns for a document: more do not make a download faster.
 pub const MAX_HOLDERS: usize = 20;
 
+/// Over how much time the peers of a registry that went away spread their return. A peer takes no longer span from its
+/// registry: one that lies must not keep it away.
+pub const MAX_RECONNECT_SPREAD: Duration = Duration::from_secs(10);
+
 /// How often HTTP/2 pings a connection that is silent. With [`KEEPALIVE_TIMEOUT`], a vanished host is noticed in 15 s.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::{
     digest::{DigestPrefix, Sha256},
-    document::{Document, DocumentId, DocumentKey, Format, RfcNumber, RfcRange, UnixSeconds},
+    document::{Document, DocumentClaim, DocumentId, DocumentKey, Format, RfcNumber, RfcRange, UnixSeconds},
     failure::Failure,
     identity::{PeerName, ResumeToken, SessionId},
 };
@@ -178,7 +178,7 @@ pub struct ListPageQuery {
     /// At most so many entries, within [`limits::MAX_BATCH_DOCUMENTS`](crate::limits::MAX_BATCH_DOCUMENTS).
     pub page_size: usize,
     /// Continues after this document.
-    pub after: Option<DocumentId>,
+    pub after: Option<DocumentClaim>,
 }
 
 /// Asks for the whole index.
@@ -206,8 +206,8 @@ pub enum PeerRef {
 pub struct ListPage {
     /// The entries, in order.
     pub entries: Vec<DocumentEntry>,
-    /// The last entry's id when more may follow.
-    pub next: Option<DocumentId>,
+    /// The last entry when more may follow.
+    pub next: Option<DocumentClaim>,
 }
 
 /// A document and peers that hold it.

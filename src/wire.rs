@@ -4,6 +4,7 @@
 //! [`message`](crate::message) or a [`ProtocolError`] naming the field. Sending cannot fail: `From` makes the generated
 //! types out of valid values.
 
+pub mod duration;
 pub mod file_transfer;
 mod query;
 pub mod registry;

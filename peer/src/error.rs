@@ -68,6 +68,9 @@ pub enum PeerError {
     /// The target folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A defect has ended a part of this peer without which it is none.
+    #[error("{0} failed by a defect of this program; please report what it logged above, and start it again")]
+    Broken(&'static str),
     /// The system refused something.
     #[error("{what}: {source}")]
     System {
@@ -88,7 +91,12 @@ impl PeerError {
             Self::HoldersUnreachable(_) => Exit::Unreachable,
             Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => Exit::Integrity,
             Self::Registry { source, .. } => exit_of_call(source),
-            Self::Refused(_) | Self::Kept(_) | Self::Library(_) | Self::Store(_) | Self::System { .. } => Exit::Failed,
+            Self::Refused(_)
+            | Self::Kept(_)
+            | Self::Library(_)
+            | Self::Store(_)
+            | Self::Broken(_)
+            | Self::System { .. } => Exit::Failed,
         }
     }
 
@@ -113,6 +121,7 @@ impl PeerError {
             Self::Kept(_) => "FILE_EXISTS",
             Self::Library(_) => "LIBRARY",
             Self::Store(_) => "TARGET",
+            Self::Broken(_) => "INTERNAL",
             Self::System { .. } => "SYSTEM",
         }
     }

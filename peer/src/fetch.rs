@@ -113,7 +113,7 @@ pub fn busy_for(error: &CallError) -> Option<Duration> {
     let named = failure
         .retry_after
         .unwrap_or(limits::BUSY_RETRY)
-        .min(limits::BUSY_PATIENCE);
+        .clamp(limits::BUSY_RETRY_SHORTEST, limits::BUSY_PATIENCE);
     Some(named.mul_f64(0.5 + rand::random::<f64>()))
 }
 

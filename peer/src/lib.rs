@@ -26,3 +26,4 @@ pub mod share;
 pub mod state;
 pub mod uplink;
 pub mod uploads;
+pub mod vital;

@@ -27,6 +27,13 @@ pub const BACKOFF_BASE: Duration = Duration::from_millis(500);
 /// The longest pause between two attempts to reach the registry.
 pub const BACKOFF_CAP: Duration = Duration::from_secs(30);
 
+/// The shortest pause before a registry is asked again that was short of room, whatever it says.
+pub const SHORTEST_RETRY: Duration = Duration::from_secs(1);
+
+/// How often documents are announced again that the registry refused: rarely, since it costs a message each, and the
+/// reason is seldom gone (room in a full index is).
+pub const RECONSIDER_INTERVAL: Duration = Duration::from_secs(300);
+
 /// How long a registration must last to count as stable: a peer that loses it then comes back without a further pause.
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
 
@@ -68,6 +75,9 @@ pub const BUSY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// When a busy holder is asked again that names no time itself.
 pub const BUSY_RETRY: Duration = Duration::from_secs(1);
+
+/// No busy holder is asked again sooner, whatever it says.
+pub const BUSY_RETRY_SHORTEST: Duration = Duration::from_millis(200);
 
 /// A download's deadline is this and the time that its bytes take at [`SLOWEST_BYTES_PER_SECOND`].
 pub const DOWNLOAD_BASE: Duration = Duration::from_secs(30);

@@ -24,6 +24,7 @@ use crate::{
     share::{Share, ShareConfig},
     uplink::{LinkState, NodeEvent, Uplink, UplinkConfig},
     uploads::Uploads,
+    vital::Vital,
 };
 
 /// Events that wait for a slow listener, who is told how many it missed.
@@ -117,8 +118,8 @@ impl Node {
     }
 
     fn with_share(config: NodeConfig, library: Library, dialer: Dialer, share: Arc<Share>) -> Result<Self, PeerError> {
-        let watcher = Watcher::start(library.clone())?;
         let (events, first_events) = broadcast::channel(EVENT_QUEUE);
+        let watcher = Watcher::start_guarded(library.clone(), Vital::new("watching the folder", events.clone()))?;
         let uplink_config = UplinkConfig {
             registry: config.registry,
             name: config.name,
@@ -165,6 +166,12 @@ impl Node {
     pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
         let first = self.first_events.lock().unwrap_or_else(PoisonError::into_inner).take();
         first.unwrap_or_else(|| self.events.subscribe())
+    }
+
+    /// Guards a task without which this peer is none, see [`Vital`].
+    #[must_use]
+    pub fn vital(&self, part: &'static str) -> Vital {
+        Vital::new(part, self.events.clone())
     }
 
     /// Makes a request within the session with the registry.

@@ -25,7 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{backoff::Backoff, library::Library, limits, share::Share};
+use crate::{backoff::Backoff, library::Library, limits, share::Share, vital::Vital};
 
 /// Requests of the user that wait for the session.
 const COMMAND_QUEUE: usize = 16;
@@ -74,7 +74,7 @@ pub enum NodeEvent {
     /// Documents are out of the index now.
     Withdrawn(Vec<DocumentKey>),
     /// The registry refused a document for good.
-    Rejected(DocumentKey, String),
+    Rejected(Vec<DocumentKey>, String),
     /// The registry took this peer not in, for a reason that may last. `Disconnected` follows.
     Refused(Failure),
     /// The session is lost, or could not be opened.
@@ -86,6 +86,8 @@ pub enum NodeEvent {
     },
     /// This peer has left.
     Left,
+    /// A part of this peer, named here, has failed by a defect; it is of no more use.
+    Broken(&'static str),
 }
 
 /// What a session is opened with.
@@ -141,7 +143,11 @@ impl Uplink {
             resume_token: None,
             spread: Duration::ZERO,
         };
-        let task = tokio::spawn(keeper.run());
+        let vital = Vital::new("the session with the registry", keeper.events.clone());
+        let task = tokio::spawn(async move {
+            let _vital = vital;
+            keeper.run().await;
+        });
         Self {
             state,
             commands,
@@ -304,7 +310,7 @@ impl Keeper {
             Lived::Never => backoff.next(rand::random::<f64>()),
         };
         told.and_then(|failure| failure.retry_after)
-            .map_or(pause, |at_least| pause.max(at_least))
+            .map_or(pause, |at_least| pause.max(at_least.min(limits::BACKOFF_CAP)))
     }
 
     /// Waits before the next attempt, answering meanwhile that there is no session.

@@ -280,14 +280,6 @@ fn of_refusal(refusal: Refusal) -> Failure {
             "an observer shares nothing; to announce documents, register with the port on which they are served",
         )
         .with_field("announce"),
-        Refusal::SizeDiffers { place, known_bytes } => Failure::new(
-            Reason::InvalidRequest,
-            format!(
-                "`documents[{place}].size_bytes` is invalid: the same digest was announced with {known_bytes} bytes; \
-                 check the file, and announce the others without it"
-            ),
-        )
-        .with_field(format!("documents[{place}].size_bytes")),
         Refusal::TooManyOfSession { limit } => Failure::new(
             Reason::LimitExceeded,
             format!("a peer may announce at most {limit} documents; withdraw some first, or share fewer"),

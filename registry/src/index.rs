@@ -13,14 +13,10 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use p2p_ci::{
-    document::{Document, DocumentId, DocumentKey},
+    document::{Document, DocumentKey},
     identity::SessionId,
     message::{PeerRef, Reachability},
 };
@@ -150,7 +146,7 @@ impl Index {
     ///
     /// # Errors
     ///
-    /// [`Refusal::NotRegistered`], [`Refusal::Observer`], [`Refusal::SizeDiffers`], [`Refusal::TooManyOfSession`],
+    /// [`Refusal::NotRegistered`], [`Refusal::Observer`], [`Refusal::TooManyOfSession`],
     /// [`Refusal::TooManyInAll`].
     pub fn announce(&mut self, id: SessionId, documents: Vec<Document>) -> Result<Change, Refusal> {
         let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
@@ -158,7 +154,6 @@ impl Index {
         if session.card.address.is_none() {
             return Err(Refusal::Observer);
         }
-        self.check_sizes(&documents)?;
         let latest: BTreeMap<DocumentKey, Document> = documents
             .into_iter()
             .map(|document| (document.id.key, document))
@@ -174,32 +169,15 @@ impl Index {
         self.change(id, keys)
     }
 
-    /// Refuses documents whose digest is known with another length: one of the two claims is a lie.
-    fn check_sizes(&self, documents: &[Document]) -> Result<(), Refusal> {
-        let mut claimed: HashMap<DocumentId, u64> = HashMap::with_capacity(documents.len());
-        for (place, document) in documents.iter().enumerate() {
-            let known = self
-                .documents
-                .get(&document.id)
-                .map(|record| record.document.size_bytes);
-            let known_bytes = *claimed
-                .entry(document.id)
-                .or_insert_with(|| known.unwrap_or(document.size_bytes));
-            if known_bytes != document.size_bytes {
-                return Err(Refusal::SizeDiffers { place, known_bytes });
-            }
-        }
-        Ok(())
-    }
-
     /// Refuses documents, one a key, for which the session or the index has no room.
     fn check_room<'a>(&self, session: &Session, documents: impl Iterator<Item = &'a Document>) -> Result<(), Refusal> {
         let (mut of_session, mut in_all) = (session.documents.len(), self.documents.len());
         for document in documents {
             let replaced = self.documents.held(document.id.key, &session.documents);
             of_session += usize::from(replaced.is_none());
-            in_all += usize::from(self.documents.get(&document.id).is_none());
-            let frees = |record: &documents::Record| record.holders.len() == 1 && record.document.id != document.id;
+            in_all += usize::from(self.documents.get(&document.claim()).is_none());
+            let frees =
+                |record: &documents::Record| record.holders.len() == 1 && record.document.claim() != document.claim();
             in_all -= usize::from(replaced.is_some_and(|(_, record)| frees(record)));
         }
         if of_session > self.limits.session_documents {
@@ -224,8 +202,8 @@ impl Index {
         let old = self
             .documents
             .held(key, &session.documents)
-            .map(|(number, record)| (number, record.document.id));
-        let is_new = old.is_none_or(|(_, id)| id != document.id);
+            .map(|(number, record)| (number, record.document.claim()));
+        let is_new = old.is_none_or(|(_, claim)| claim != document.claim());
         if let Some((number, _)) = old
             && is_new
         {

@@ -3,7 +3,7 @@
 use super::{ProtocolError, decode_list, decode_number, decode_optional_format, encode_optional_format, none_if_empty};
 use crate::{
     digest::DigestPrefix,
-    document::{DocumentId, DocumentKey, Format, RfcNumber, RfcRange},
+    document::{DocumentClaim, DocumentId, DocumentKey, Format, RfcNumber, RfcRange},
     limits,
     message::{IndexFilter, ListPage, ListPageQuery, ListQuery, LookupManyQuery, LookupQuery, PeerRef},
     pb,
@@ -153,20 +153,23 @@ impl From<ListPageQuery> for pb::ListPageRequest {
     }
 }
 
-/// A page token names the last document of its page: `9110.txt.<digest>`.
-fn encode_page_token(after: DocumentId) -> String {
-    format!("{}.{}.{}", after.key.number, after.key.format, after.sha256)
+/// A page token names the last document of its page: `9110.txt.<digest>.<length>`.
+fn encode_page_token(after: DocumentClaim) -> String {
+    let DocumentClaim { id, size_bytes } = after;
+    format!("{}.{}.{}.{size_bytes}", id.key.number, id.key.format, id.sha256)
 }
 
-fn decode_page_token(token: &str) -> Result<DocumentId, ProtocolError> {
+fn decode_page_token(token: &str) -> Result<DocumentClaim, ProtocolError> {
     let parse = || {
-        let mut parts = token.splitn(3, '.');
+        let mut parts = token.splitn(4, '.');
         let number = parts.next()?.parse().ok()?;
         let format: Format = parts.next()?.parse().ok()?;
         let sha256 = parts.next()?.parse().ok()?;
-        Some(DocumentId {
-            key: DocumentKey { number, format },
-            sha256,
+        let size_bytes = parts.next()?.parse().ok()?;
+        let key = DocumentKey { number, format };
+        Some(DocumentClaim {
+            id: DocumentId { key, sha256 },
+            size_bytes,
         })
     };
     parse().ok_or_else(|| ProtocolError::invalid("page_token", "use the next_page_token of an earlier page as it is"))

@@ -3,9 +3,13 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{ProtocolError, decode_address, decode_list, decode_port, none_if_empty};
+use super::{
+    ProtocolError, decode_address, decode_list, decode_port,
+    duration::{decode_duration, encode_duration},
+    none_if_empty,
+};
 use crate::{
-    failure::{Failure, Reason},
+    failure::{Failure, Reason, bounded},
     limits,
     message::{Hello, PeerRequest, Reachability, ReachabilityNotice, RegistryReply, Welcome},
     pb,
@@ -125,21 +129,10 @@ impl From<pb::RequestError> for Failure {
             Reason::from_wire(&error.reason).unwrap_or(Reason::Internal),
             error.message,
         );
-        failure.field = Some(error.field).filter(|field| !field.is_empty());
+        failure.field = none_if_empty(&error.field).map(bounded);
         failure.retry_after = error.retry_after.map(decode_duration);
         failure
     }
-}
-
-/// No span that this protocol tells is longer; anything beyond is taken for this.
-const MAX_DURATION: Duration = Duration::from_secs(3600);
-
-fn decode_duration(duration: prost_types::Duration) -> Duration {
-    Duration::try_from(duration).unwrap_or_default().min(MAX_DURATION)
-}
-
-fn encode_duration(duration: Duration) -> prost_types::Duration {
-    duration.min(MAX_DURATION).try_into().unwrap_or_default()
 }
 
 fn decode_optional_address(field: &str, text: &str) -> Result<Option<SocketAddr>, ProtocolError> {
@@ -205,7 +198,10 @@ impl TryFrom<pb::Welcome> for Welcome {
             heartbeat_interval: welcome
                 .heartbeat_interval
                 .map_or(limits::HEARTBEAT_INTERVAL, decode_duration),
-            reconnect_spread: welcome.reconnect_spread.map_or(Duration::ZERO, decode_duration),
+            reconnect_spread: welcome
+                .reconnect_spread
+                .map_or(Duration::ZERO, decode_duration)
+                .min(limits::MAX_RECONNECT_SPREAD),
         })
     }
 }
@@ -251,7 +247,7 @@ impl TryFrom<pb::ReachabilityNotice> for ReachabilityNotice {
         Ok(Self {
             reachability: decode_reachability("reachability", notice.reachability)?,
             address: decode_optional_address("address", &notice.address)?,
-            detail: notice.detail,
+            detail: bounded(&notice.detail),
         })
     }
 }

@@ -27,6 +27,7 @@ use crate::{
     output::{Output, human, json::JoinEvent},
     state::{PeerState, StateDir, StateFile},
     uplink::NodeEvent,
+    vital::Vital,
 };
 
 /// How a node is to take part, as the command line says.
@@ -68,7 +69,7 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
         Arc::clone(&context.dialer),
     )?;
     let mirroring = if args.mirror {
-        Some(start_mirroring(context, args, library)?)
+        Some(start_mirroring(context, args, library, node.vital("the mirror"))?)
     } else {
         None
     };
@@ -98,6 +99,7 @@ fn start_mirroring(
     context: &Context,
     args: &JoinArgs,
     library: Library,
+    vital: Vital,
 ) -> Result<(CancellationToken, tokio::task::JoinHandle<()>), PeerError> {
     let stop = CancellationToken::new();
     let mirror = Mirror {
@@ -108,7 +110,12 @@ fn start_mirroring(
         replace: false,
         stop: stop.clone(),
     };
-    Ok((stop, tokio::spawn(keep_mirroring(context.clone(), mirror))))
+    let context = context.clone();
+    let task = tokio::spawn(async move {
+        let _vital = vital;
+        keep_mirroring(context, mirror).await;
+    });
+    Ok((stop, task))
 }
 
 /// Whether a refusal may be over soon: a name is free once its former bearer is known to be gone, and a registry that is
@@ -166,6 +173,9 @@ impl Follower {
                 }
                 Err(RecvError::Closed) => return Ok(()),
             };
+            if let NodeEvent::Broken(part) = &event {
+                return Err(PeerError::Broken(part));
+            }
             if let NodeEvent::Serving(address) = &event {
                 serving = Some(*address);
             }
@@ -242,7 +252,7 @@ impl Follower {
                 self.output.object(&JoinEvent::disconnected(reason, *retry_in))
             }
             NodeEvent::Left => self.output.object(&JoinEvent::Left),
-            NodeEvent::Rejected(..) | NodeEvent::Refused(_) => Ok(()),
+            NodeEvent::Rejected(..) | NodeEvent::Refused(_) | NodeEvent::Broken(_) => Ok(()),
         }
     }
 
@@ -281,7 +291,7 @@ pub fn sentence(event: &NodeEvent) -> String {
         }
         NodeEvent::Announced(keys) => format!("announced {}", named(keys)),
         NodeEvent::Withdrawn(keys) => format!("withdrawn {}", named(keys)),
-        NodeEvent::Rejected(key, why) => format!("the registry does not take {key}: {why}"),
+        NodeEvent::Rejected(keys, why) => format!("the registry does not take {}: {why}", named(keys)),
         NodeEvent::Refused(failure) => format!("the registry refused this peer: {}", failure.message),
         NodeEvent::Disconnected { reason, retry_in } => {
             format!(
@@ -290,6 +300,7 @@ pub fn sentence(event: &NodeEvent) -> String {
             )
         }
         NodeEvent::Left => "left".to_owned(),
+        NodeEvent::Broken(part) => PeerError::Broken(part).to_string(),
     }
 }
 

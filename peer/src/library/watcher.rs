@@ -89,6 +89,15 @@ impl Watcher {
     ///
     /// [`LibraryError::Thread`] when no thread can be started.
     pub fn start(library: Library) -> Result<Self, LibraryError> {
+        Self::start_guarded(library, ())
+    }
+
+    /// The same; the watching thread owns `guard` for as long as it runs, and drops it while it panics if it does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Watcher::start`].
+    pub fn start_guarded(library: Library, guard: impl Send + 'static) -> Result<Self, LibraryError> {
         let (queue, signals) = sync_channel(QUEUE_SIGNALS);
         let stop = Arc::new(AtomicBool::new(false));
         let lost = Arc::new(AtomicBool::new(false));
@@ -115,7 +124,10 @@ impl Watcher {
         watch.follow_folders();
         let thread = thread::Builder::new()
             .name("library".to_owned())
-            .spawn(move || watch.run())
+            .spawn(move || {
+                let _guard = guard;
+                watch.run();
+            })
             .map_err(|source| LibraryError::Thread { path, source })?;
         Ok(Self {
             queue,

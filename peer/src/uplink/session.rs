@@ -18,12 +18,18 @@ use tokio::{
 
 use super::{
     Command, Keeper, LinkState, NodeEvent, SessionEnd, refuse,
-    sync::{Batch, Sync},
+    sync::{Batch, Refusals, Sync},
 };
 use crate::limits;
 
 /// How long the registry may take to confirm that this peer has left.
 const LEAVE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Heartbeats are sent no more often than this, whatever the registry asks for: each costs both sides a message.
+const SHORTEST_HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// And no more seldom: that a request was not answered is noticed when the next heartbeat is due.
+const LONGEST_HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What an unanswered request was about.
 enum Pending {
@@ -63,7 +69,7 @@ impl Session {
         let session = Self {
             sender,
             receiver,
-            heartbeat_interval: welcome.heartbeat_interval.max(std::time::Duration::from_secs(1)),
+            heartbeat_interval: welcome.heartbeat_interval.clamp(SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT),
             next_id: HELLO_ID + 1,
             pending: HashMap::new(),
             sync: Sync::default(),
@@ -92,6 +98,10 @@ impl Session {
         let mut heartbeat = interval_at(Instant::now() + self.heartbeat_interval, self.heartbeat_interval);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut address_check = interval(limits::ADDRESS_CHECK_INTERVAL);
+        let mut reconsider = interval_at(
+            Instant::now() + limits::RECONSIDER_INTERVAL,
+            limits::RECONSIDER_INTERVAL,
+        );
         version.mark_changed();
         loop {
             let retry_at = self.sync.retry_at();
@@ -102,6 +112,12 @@ impl Session {
                 Ok(()) = version.changed() => { self.sync.aim(&keeper.library.snapshot()); Ok(()) }
                 () = sleep_until(retry_at), if retry_at.is_some() => { self.sync.resume(); Ok(()) }
                 Some(command) = keeper.commands.recv() => self.send(command.request, Pending::Command(command.answer)).await,
+                _ = reconsider.tick() => {
+                    if self.sync.reconsider() {
+                        self.sync.aim(&keeper.library.snapshot());
+                    }
+                    Ok(())
+                }
                 _ = heartbeat.tick() => self.heartbeat(keeper.share.upload_count()).await,
                 _ = address_check.tick() => if keeper.share.address_changed().await { Err(SessionEnd::AddressChanged) } else { Ok(()) },
             };
@@ -147,6 +163,10 @@ impl Session {
             return self.send(batch.request(), Pending::Batch(batch)).await;
         }
         if self.sync.is_quiet() {
+            if let Some(Refusals { keys, why }) = self.sync.take_refusals() {
+                tracing::warn!(documents = keys.len(), %why, "the registry does not take all documents");
+                keeper.tell(NodeEvent::Rejected(keys, why));
+            }
             // A whole series takes dozens of batches, and is one piece of news.
             let withdrawn = std::mem::take(&mut self.withdrawn);
             let announced = std::mem::take(&mut self.announced);
@@ -182,7 +202,7 @@ impl Session {
             return notice(reply, keeper);
         }
         match self.pending.remove(&id) {
-            Some((Pending::Batch(batch), _)) => self.take_batch(batch, reply, keeper),
+            Some((Pending::Batch(batch), _)) => self.take_batch(batch, reply),
             Some((Pending::Command(answer), _)) => {
                 let reply = if let RegistryReply::Failed(failure) = reply {
                     Err(CallError::Refused(failure))
@@ -200,7 +220,7 @@ impl Session {
         }
     }
 
-    fn take_batch(&mut self, batch: Batch, reply: RegistryReply, keeper: &Keeper) -> Result<(), SessionEnd> {
+    fn take_batch(&mut self, batch: Batch, reply: RegistryReply) -> Result<(), SessionEnd> {
         match reply {
             RegistryReply::Announced(_) | RegistryReply::Withdrawn(_) => {
                 match &batch {
@@ -213,10 +233,7 @@ impl Session {
                 Ok(())
             }
             RegistryReply::Failed(failure) => {
-                if let Some((key, why)) = self.sync.refused(batch, &failure) {
-                    tracing::warn!(document = %key, %why, "the registry does not take a document");
-                    keeper.tell(NodeEvent::Rejected(key, why));
-                }
+                self.sync.refused(batch, &failure);
                 Ok(())
             }
             RegistryReply::Welcome(_)

@@ -12,6 +12,8 @@ use p2p_ci::{
 };
 use tokio::time::Instant;
 
+use crate::limits;
+
 /// Bytes of an encoded document besides its title: number, format, digest, size, time, and their tags.
 const DOCUMENT_OVERHEAD_BYTES: usize = 112;
 
@@ -36,11 +38,20 @@ impl Batch {
 pub(super) struct Sync {
     told: BTreeMap<DocumentKey, Document>,
     rejected: HashSet<DocumentId>,
+    /// What [`Sync::take_refusals`] has yet to hand over.
+    refusals: Refusals,
     queue: VecDeque<Batch>,
     under_way: bool,
     /// A newer library than the one that the queue was made for.
     aim: Option<Vec<Document>>,
     retry_at: Option<Instant>,
+}
+
+/// Documents that the registry does not take, and what it said about the last one.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Refusals {
+    pub(super) keys: Vec<DocumentKey>,
+    pub(super) why: String,
 }
 
 impl Sync {
@@ -104,35 +115,45 @@ impl Sync {
     }
 
     /// The registry did not take the batch. One that is short of room is tried again later, one with a bad document is
-    /// split until that document stands alone; it is returned, and never tried again in this session.
-    pub(super) fn refused(&mut self, batch: Batch, failure: &Failure) -> Option<(DocumentKey, String)> {
+    /// split until that document stands alone, and it is left out until [`Sync::reconsider`].
+    pub(super) fn refused(&mut self, batch: Batch, failure: &Failure) {
         self.under_way = false;
         // A limit that time does not lift would hold up everything behind this batch.
         if let Some(delay) = failure.retry_after
             && matches!(failure.reason, Reason::LimitExceeded | Reason::Overloaded)
         {
-            self.retry_at = Some(Instant::now() + delay);
+            self.retry_at = Some(Instant::now() + delay.clamp(limits::SHORTEST_RETRY, limits::BACKOFF_CAP));
             self.queue.push_front(batch);
-            return None;
+            return;
         }
         match batch {
             Batch::Announce(mut documents) if documents.len() > 1 => {
                 let second = documents.split_off(documents.len() / 2);
                 self.queue.push_front(Batch::Announce(second));
                 self.queue.push_front(Batch::Announce(documents));
-                None
             }
             Batch::Announce(documents) => {
-                let id = documents.first().map(|document| document.id)?;
-                self.rejected.insert(id);
-                Some((id.key, failure.message.clone()))
+                for document in documents {
+                    self.rejected.insert(document.id);
+                    self.refusals.keys.push(document.id.key);
+                    self.refusals.why.clone_from(&failure.message);
+                }
             }
-            Batch::Withdraw(keys) => {
-                // What cannot be withdrawn is not there.
-                self.confirmed(Batch::Withdraw(keys));
-                None
-            }
+            // What cannot be withdrawn is not there.
+            Batch::Withdraw(keys) => self.confirmed(Batch::Withdraw(keys)),
         }
+    }
+
+    /// The documents that were refused since this was asked last, if there are any.
+    pub(super) fn take_refusals(&mut self) -> Option<Refusals> {
+        Some(std::mem::take(&mut self.refusals)).filter(|refusals| !refusals.keys.is_empty())
+    }
+
+    /// Tries again what was refused: the reason may be gone, as that of a full index. Says whether there is anything.
+    pub(super) fn reconsider(&mut self) -> bool {
+        let any = !self.rejected.is_empty();
+        self.rejected.clear();
+        any
     }
 
     /// Whether no batch is under way.
@@ -232,22 +253,30 @@ mod tests {
         let bad = document(3, b"bad");
         sync.aim(&[document(1, b"a"), document(2, b"b"), bad.clone(), document(4, b"d")]);
         let failure = Failure::new(Reason::InvalidRequest, "no");
-        let mut rejected = Vec::new();
         while let Some(batch) = sync.next_batch() {
             match &batch {
                 Batch::Announce(documents) if documents.contains(&bad) => {
-                    rejected.extend(sync.refused(batch, &failure))
+                    sync.refused(batch, &failure);
                 }
                 Batch::Announce(_) | Batch::Withdraw(_) => sync.confirmed(batch),
             }
         }
-        assert_eq!(rejected, [(bad.id.key, "no".to_owned())]);
+        let refusals = Refusals {
+            keys: vec![bad.id.key],
+            why: "no".to_owned(),
+        };
+        assert_eq!(sync.take_refusals(), Some(refusals));
+        assert_eq!(sync.take_refusals(), None, "told once");
         assert_eq!(sync.told.len(), 3);
-        sync.aim(&[bad]);
+        sync.aim(std::slice::from_ref(&bad));
         assert!(
             !drain(&mut sync).iter().any(|batch| matches!(batch, Batch::Announce(_))),
             "not tried again"
         );
+        assert!(sync.reconsider());
+        sync.aim(std::slice::from_ref(&bad));
+        assert_eq!(drain(&mut sync), [Batch::Announce(vec![bad])], "tried again later");
+        assert!(!sync.reconsider(), "nothing is left to try again");
     }
 
     #[tokio::test(start_paused = true)]
@@ -256,10 +285,17 @@ mod tests {
         sync.aim(&[document(1, b"a")]);
         let batch = sync.next_batch().unwrap();
         let failure = Failure::new(Reason::LimitExceeded, "slow down").with_retry_after(Duration::from_secs(2));
-        assert_eq!(sync.refused(batch.clone(), &failure), None);
+        sync.refused(batch.clone(), &failure);
         assert_eq!(sync.next_batch(), None);
         assert_eq!(sync.retry_at(), Some(Instant::now() + Duration::from_secs(2)));
         sync.resume();
-        assert_eq!(sync.next_batch(), Some(batch));
+        assert_eq!(sync.next_batch().as_ref(), Some(&batch));
+        let at_once = Failure::new(Reason::Overloaded, "no room").with_retry_after(Duration::ZERO);
+        sync.refused(batch, &at_once);
+        assert_eq!(
+            sync.retry_at(),
+            Some(Instant::now() + limits::SHORTEST_RETRY),
+            "no registry makes its peers ask without end"
+        );
     }
 }

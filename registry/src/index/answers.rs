@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use p2p_ci::{
     address,
-    document::{Document, DocumentId, Format},
+    document::{Document, DocumentClaim, Format},
     identity::SessionId,
     message::{DocumentEntry, Holder, IndexFilter, LookupQuery, PeerInfo, Reachability},
 };
@@ -69,7 +69,7 @@ pub struct Walk {
     /// What the filter lets through.
     pub found: Vec<Found>,
     /// Where to go on, or `None` at the end.
-    pub next: Option<DocumentId>,
+    pub next: Option<DocumentClaim>,
 }
 
 /// Holders that take about as long to choose from as it takes to look at a document. When none of ten thousand holders
@@ -206,7 +206,7 @@ impl Index {
         &self,
         query: &WalkQuery,
         asker: Asker,
-        after: Option<DocumentId>,
+        after: Option<DocumentClaim>,
         max_visited: usize,
         rng: &mut impl Rng,
     ) -> Walk {
@@ -218,7 +218,8 @@ impl Index {
         };
         let mut last = None;
         let mut visited = 0;
-        for (number, id, record) in self.documents.from(range.first, after) {
+        for (number, claim, record) in self.documents.from(range.first, after) {
+            let id = claim.id;
             if id.key.number > range.last {
                 return walk;
             }
@@ -227,7 +228,7 @@ impl Index {
                 return walk;
             }
             visited += 1 + record.holders.len() / HOLDERS_OF_A_VISIT;
-            last = Some(*id);
+            last = Some(*claim);
             let is_held = match holder {
                 None => true,
                 Some(session) => session.is_some_and(|session| session.documents.contains(number)),
@@ -289,7 +290,7 @@ fn nearest_first(sessions: &Sessions, slots: &[u32], asker: IpAddr) -> Vec<Arc<C
     holders.into_iter().map(|(_, _, card)| Arc::clone(card)).collect()
 }
 
-/// Format, then the newest metadata record, then the most holders; the digest makes the order a total one.
+/// Format, then the newest metadata record, then the most holders; digest and length make the order a total one.
 fn rank(found: &Found) -> impl Ord + use<> {
     use std::cmp::Reverse;
     let id = found.document.id;
@@ -297,7 +298,8 @@ fn rank(found: &Found) -> impl Ord + use<> {
         Format::Json => found.document.modified,
         Format::Txt | Format::Html | Format::Pdf | Format::Xml => None,
     };
-    (id.key.format, Reverse(newest), Reverse(found.holder_count), id.sha256)
+    let claim = found.document.claim();
+    (id.key.format, Reverse(newest), Reverse(found.holder_count), claim)
 }
 
 /// Keeps `max` of documents in order of rank: the first one of every format before the second one of any.

@@ -42,14 +42,6 @@ pub enum Refusal {
     /// An observer has no documents.
     #[error("an observer announces nothing")]
     Observer,
-    /// Another length was announced for the same digest.
-    #[error("document {place} of the announcement has another length ({known_bytes} bytes) in the index")]
-    SizeDiffers {
-        /// The document's place in the announcement.
-        place: usize,
-        /// The length that was announced before.
-        known_bytes: u64,
-    },
     /// The session would have more documents than it may have.
     #[error("a session has at most {limit} documents")]
     TooManyOfSession {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use p2p_ci::{
     digest::Sha256,
-    document::{Document, DocumentId, DocumentKey, RfcNumber},
+    document::{Document, DocumentClaim, DocumentId, DocumentKey, RfcNumber},
 };
 
 use super::id_set::IdSet;
@@ -21,18 +21,21 @@ pub(super) struct Record {
 /// Every document that anybody holds.
 #[derive(Debug, Default)]
 pub(super) struct Documents {
-    by_id: BTreeMap<DocumentId, u32>,
+    by_claim: BTreeMap<DocumentClaim, u32>,
     records: Vec<Option<Record>>,
     free: Vec<u32>,
 }
 
-/// The smallest and largest digest, to name all documents of a key.
-const ANY_DIGEST: [[u8; 32]; 2] = [[0x00; 32], [0xff; 32]];
+/// The smallest and largest digest and length, to name all documents of a key.
+const ANY: [([u8; 32], u64); 2] = [([0x00; 32], u64::MIN), ([0xff; 32], u64::MAX)];
 
-fn ids_of(first: DocumentKey, last: DocumentKey) -> (Bound<DocumentId>, Bound<DocumentId>) {
-    let [least, most] = ANY_DIGEST.map(Sha256::from_bytes);
-    let id = |key, sha256| DocumentId { key, sha256 };
-    (Bound::Included(id(first, least)), Bound::Included(id(last, most)))
+fn claims_of(first: DocumentKey, last: DocumentKey) -> (Bound<DocumentClaim>, Bound<DocumentClaim>) {
+    let [least, most] = ANY.map(|(digest, size_bytes)| (Sha256::from_bytes(digest), size_bytes));
+    let claim = |key, (sha256, size_bytes)| DocumentClaim {
+        id: DocumentId { key, sha256 },
+        size_bytes,
+    };
+    (Bound::Included(claim(first, least)), Bound::Included(claim(last, most)))
 }
 
 impl Documents {
@@ -44,7 +47,7 @@ impl Documents {
 
     /// Number of distinct documents.
     pub(super) fn len(&self) -> usize {
-        self.by_id.len()
+        self.by_claim.len()
     }
 
     fn record(&self, number: u32) -> Option<&Record> {
@@ -55,54 +58,54 @@ impl Documents {
         self.records.get_mut(number as usize)?.as_mut()
     }
 
-    /// The document with this id.
-    pub(super) fn get(&self, id: &DocumentId) -> Option<&Record> {
-        self.by_id.get(id).and_then(|number| self.record(*number))
+    /// The document of this claim.
+    pub(super) fn get(&self, claim: &DocumentClaim) -> Option<&Record> {
+        self.by_claim.get(claim).and_then(|number| self.record(*number))
     }
 
     /// The document of that key which is in `held`, with its number.
     pub(super) fn held(&self, key: DocumentKey, held: &IdSet) -> Option<(u32, &Record)> {
-        self.by_id
-            .range(ids_of(key, key))
+        self.by_claim
+            .range(claims_of(key, key))
             .find(|(_, number)| held.contains(**number))
             .and_then(|(_, number)| Some((*number, self.record(*number)?)))
     }
 
-    /// The documents of one RFC number, in order of format and digest.
+    /// The documents of one RFC number, in order of format, digest and length.
     pub(super) fn of_number(&self, number: RfcNumber) -> impl Iterator<Item = &Record> {
         use p2p_ci::document::Format;
         let key = |format| DocumentKey { number, format };
         let [first, .., last] = Format::ALL.map(key);
-        self.by_id
-            .range(ids_of(first, last))
+        self.by_claim
+            .range(claims_of(first, last))
             .filter_map(|(_, number)| self.record(*number))
     }
 
-    /// Documents in order of id, from RFC `first` on, or from behind `after` if that is later, with their numbers.
+    /// Documents in order of id and length, from RFC `first` on, or from behind `after` if that is later, with their numbers.
     pub(super) fn from(
         &self,
         first: RfcNumber,
-        after: Option<DocumentId>,
-    ) -> impl Iterator<Item = (u32, &DocumentId, &Record)> {
+        after: Option<DocumentClaim>,
+    ) -> impl Iterator<Item = (u32, &DocumentClaim, &Record)> {
         use p2p_ci::document::Format;
         let key = DocumentKey {
             number: first,
             format: Format::Txt,
         };
-        let start = match (after, ids_of(key, key).0) {
+        let start = match (after, claims_of(key, key).0) {
             (Some(after), Bound::Included(first)) if after >= first => Bound::Excluded(after),
             (_, first) => first,
         };
-        self.by_id
+        self.by_claim
             .range((start, Bound::Unbounded))
-            .filter_map(|(id, number)| Some((*number, id, self.record(*number)?)))
+            .filter_map(|(claim, number)| Some((*number, claim, self.record(*number)?)))
     }
 
     /// Makes `slot` a holder of `document` and returns the document's number.
     ///
     /// Of what several announcers claim, the first title that is not empty and the earliest time stay.
     pub(super) fn hold(&mut self, document: Document, slot: u32) -> u32 {
-        let number = match self.by_id.get(&document.id) {
+        let number = match self.by_claim.get(&document.claim()) {
             Some(number) => *number,
             None => self.place(&document),
         };
@@ -128,7 +131,7 @@ impl Documents {
         if let Some(place) = self.records.get_mut(number as usize) {
             *place = record;
         }
-        self.by_id.insert(document.id, number);
+        self.by_claim.insert(document.claim(), number);
         number
     }
 
@@ -136,15 +139,15 @@ impl Documents {
     pub(super) fn release(&mut self, number: u32, slot: u32) -> Option<DocumentKey> {
         let record = self.record_mut(number)?;
         record.holders.remove(slot);
-        let id = record.document.id;
+        let claim = record.document.claim();
         if record.holders.is_empty() {
-            self.by_id.remove(&id);
+            self.by_claim.remove(&claim);
             if let Some(place) = self.records.get_mut(number as usize) {
                 *place = None;
             }
             self.free.push(number);
         }
-        Some(id.key)
+        Some(claim.id.key)
     }
 }
 

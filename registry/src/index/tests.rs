@@ -192,3 +192,24 @@ fn slots_and_numbers_are_used_again() {
         "a thousand peers, one after the other, take one slot"
     );
 }
+
+#[test]
+fn a_false_length_binds_nobody() {
+    let mut fixture = Fixture::new();
+    let lie = Document {
+        size_bytes: document(1).size_bytes + 1,
+        ..document(1)
+    };
+    fixture.peer("10.0.0.66:5000", 0, std::slice::from_ref(&lie));
+    let honest = fixture.peer("10.0.0.1:5000", 0, &[document(1)]);
+    fixture.peer("10.0.0.2:5000", 0, &[document(1)]);
+    let found = fixture.lookup("10.0.0.99", 8, 8).unwrap();
+    let told: Vec<(Document, u32)> = found
+        .into_iter()
+        .map(Found::into_entry)
+        .map(|entry| (entry.document, entry.holder_count))
+        .collect();
+    assert_eq!(told, [(document(1), 2), (lie.clone(), 1)]);
+    fixture.index.announce(honest, vec![lie]).unwrap();
+    assert_eq!(fixture.index.document_count(), 2, "a new length replaces the old one");
+}

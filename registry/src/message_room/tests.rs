@@ -30,7 +30,7 @@ fn largest(holders: usize) -> DocumentEntry {
 }
 
 fn encoded_bytes(entries: Vec<DocumentEntry>) -> usize {
-    let next = entries.last().map(|entry| entry.document.id);
+    let next = entries.last().map(|entry| entry.document.claim());
     let reply = RegistryReply::Page(ListPage { entries, next });
     encoded_len(&encode_reply(u64::MAX, reply))
 }

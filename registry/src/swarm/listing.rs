@@ -4,7 +4,7 @@ use std::{collections::VecDeque, vec};
 
 use p2p_ci::{
     digest::DigestPrefix,
-    document::{DocumentId, RfcNumber, RfcRange},
+    document::{DocumentClaim, RfcNumber, RfcRange},
     limits::{DEFAULT_LIST_HOLDERS, MAX_BATCH_DOCUMENTS},
     message::{DocumentEntry, ListPage, ListPageQuery, ListQuery, LookupManyQuery, LookupQuery, PeerInfo},
 };
@@ -38,7 +38,7 @@ impl Swarm {
         }
     }
 
-    fn walk(&self, query: &WalkQuery, asker: Asker, after: Option<DocumentId>) -> Walk {
+    fn walk(&self, query: &WalkQuery, asker: Asker, after: Option<DocumentClaim>) -> Walk {
         let mut guard = self.lock();
         let state = &mut *guard;
         state
@@ -60,7 +60,7 @@ impl Swarm {
             let walk = self.walk(&walk_query, asker, after);
             for entry in walk.found.into_iter().map(Found::into_entry) {
                 if entries.len() == query.page_size || !room.take(&entry) {
-                    let next = entries.last().map(|entry| entry.document.id);
+                    let next = entries.last().map(|entry| entry.document.claim());
                     return ListPage { entries, next };
                 }
                 entries.push(entry);
@@ -138,7 +138,7 @@ fn go_on(stop: &CancellationToken) -> Result<(), StreamEnd> {
 /// What is left of a walk.
 #[derive(Debug, Clone, Copy)]
 enum Rest {
-    From(Option<DocumentId>),
+    From(Option<DocumentClaim>),
     Nothing,
 }
 

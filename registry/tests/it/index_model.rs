@@ -358,7 +358,6 @@ fn the_steps_meet_every_refusal() {
         "not registered",
         "observer",
         "session full",
-        "size differs",
         "source full",
         "superseded",
         "total full",
@@ -373,7 +372,6 @@ fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::TooManySessions { .. } => "source full",
         Refusal::NotRegistered => "not registered",
         Refusal::Observer => "observer",
-        Refusal::SizeDiffers { .. } => "size differs",
         Refusal::TooManyOfSession { .. } => "session full",
         Refusal::TooManyInAll { .. } => "total full",
     }

@@ -76,7 +76,8 @@ impl Shell {
             | NodeEvent::Rejected(..)
             | NodeEvent::Refused(_)
             | NodeEvent::Disconnected { .. }
-            | NodeEvent::Left => {}
+            | NodeEvent::Left
+            | NodeEvent::Broken(_) => {}
         }
         if let NodeEvent::Registered { name, .. } = event
             && let Err(error) = self.write_state(name.clone())
@@ -111,7 +112,7 @@ impl Shell {
 fn settles(event: &NodeEvent) -> bool {
     match event {
         NodeEvent::Reachability(notice) => notice.reachability != Reachability::Pending,
-        NodeEvent::Disconnected { .. } | NodeEvent::Left => true,
+        NodeEvent::Disconnected { .. } | NodeEvent::Left | NodeEvent::Broken(_) => true,
         NodeEvent::Serving(_)
         | NodeEvent::Registered { .. }
         | NodeEvent::Announced(_)

@@ -81,28 +81,6 @@ async fn an_observer_announces_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_announcement_is_taken_whole_or_not_at_all() {
-    let environment = refusing().await;
-    let (mut alice, _) = Peer::join(&environment, "alice").await;
-    alice.ask(PeerRequest::Announce(vec![document(1)])).await;
-    let (mut bob, _) = Peer::join_with(
-        &environment,
-        Hello {
-            port: Some(40124),
-            ..hello_of("bob")
-        },
-    )
-    .await;
-    let mut liar = document(1);
-    liar.size_bytes += 1;
-    let reply = bob.ask(PeerRequest::Announce(vec![document(2), liar])).await;
-    let failure = failed(reply, Reason::InvalidRequest);
-    assert_eq!(failure.field.as_deref(), Some("documents[1].size_bytes"));
-    let ack = bob.ask(PeerRequest::Heartbeat { upload_count: 0 }).await;
-    assert_eq!(ack, RegistryReply::HeartbeatAck(0));
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_burst_of_announcements_then_a_rate() {
     let environment = refusing().await;
     let (mut peer, _) = Peer::join(&environment, "alice").await;

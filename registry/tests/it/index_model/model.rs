@@ -7,7 +7,7 @@ use std::{
 
 use p2p_ci::{
     address,
-    document::{Document, DocumentId, DocumentKey, Format},
+    document::{Document, DocumentClaim, DocumentKey, Format},
     identity::{PeerName, ResumeToken, SessionId},
     message::{IndexFilter, LookupQuery, Reachability},
 };
@@ -17,7 +17,7 @@ use registry::index::{IndexLimits, Joining, Refusal};
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
     pub(super) joining: Joining,
-    pub(super) documents: BTreeMap<DocumentKey, DocumentId>,
+    pub(super) documents: BTreeMap<DocumentKey, DocumentClaim>,
     pub(super) reachability: Reachability,
     pub(super) upload_count: u32,
 }
@@ -27,8 +27,8 @@ impl Peer {
         self.joining.label.id
     }
 
-    fn holds(&self, id: &DocumentId) -> bool {
-        self.documents.get(&id.key) == Some(id)
+    fn holds(&self, claim: &DocumentClaim) -> bool {
+        self.documents.get(&claim.id.key) == Some(claim)
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Model {
     pub(super) limits: IndexLimits,
     /// In order of registration.
     pub(super) peers: Vec<Peer>,
-    pub(super) documents: BTreeMap<DocumentId, Document>,
+    pub(super) documents: BTreeMap<DocumentClaim, Document>,
 }
 
 impl Model {
@@ -109,7 +109,8 @@ impl Model {
 
     fn forget_unheld(&mut self) {
         let peers = &self.peers;
-        self.documents.retain(|id, _| peers.iter().any(|peer| peer.holds(id)));
+        self.documents
+            .retain(|claim, _| peers.iter().any(|peer| peer.holds(claim)));
     }
 
     /// Tries on a copy and keeps it when nothing was wrong.
@@ -119,14 +120,6 @@ impl Model {
             return Err(Refusal::Observer);
         }
         let before = peer.documents.clone();
-        let mut claimed: BTreeMap<DocumentId, u64> = BTreeMap::new();
-        for (place, document) in batch.iter().enumerate() {
-            let known = self.documents.get(&document.id).map(|known| known.size_bytes);
-            let known_bytes = known.unwrap_or(*claimed.entry(document.id).or_insert(document.size_bytes));
-            if known_bytes != document.size_bytes {
-                return Err(Refusal::SizeDiffers { place, known_bytes });
-            }
-        }
         let mut latest: BTreeMap<DocumentKey, Document> = BTreeMap::new();
         for document in batch {
             latest.insert(document.id.key, document.clone());
@@ -134,8 +127,11 @@ impl Model {
         let (old_documents, old_count) = (self.documents.clone(), self.documents.len());
         let mut after = before.clone();
         for document in latest.values() {
-            after.insert(document.id.key, document.id);
-            let known = self.documents.entry(document.id).or_insert_with(|| document.clone());
+            after.insert(document.id.key, document.claim());
+            let known = self
+                .documents
+                .entry(document.claim())
+                .or_insert_with(|| document.clone());
             if known.title.as_str().is_empty() {
                 known.title = document.title.clone();
             }
@@ -198,10 +194,11 @@ impl Model {
         asker: IpAddr,
         own: Option<SessionId>,
     ) -> Vec<Expected> {
-        let is_wanted = |id: &DocumentId| {
+        let is_wanted = |claim: &DocumentClaim| {
+            let id = claim.id;
             filter.range.contains(id.key.number)
                 && filter.format.is_none_or(|format| format == id.key.format)
-                && holder.is_none_or(|holder| self.peer(holder).is_some_and(|peer| peer.holds(id)))
+                && holder.is_none_or(|holder| self.peer(holder).is_some_and(|peer| peer.holds(claim)))
         };
         let ids = self.documents.keys().filter(|id| is_wanted(id));
         ids.map(|id| self.expected(id, asker, own))
@@ -211,7 +208,8 @@ impl Model {
 
     /// The documents of a lookup, in order.
     pub(super) fn lookup(&self, query: &LookupQuery, asker: IpAddr, own: Option<SessionId>) -> Vec<Expected> {
-        let is_wanted = |id: &DocumentId| {
+        let is_wanted = |claim: &DocumentClaim| {
+            let id = claim.id;
             id.key.number == query.number
                 && query.format.is_none_or(|format| format == id.key.format)
                 && id.sha256.to_string().starts_with(query.sha256_prefix.as_str())
@@ -229,16 +227,16 @@ impl Model {
             (a.document.id.key.format.cmp(&b.document.id.key.format))
                 .then(newest_first)
                 .then(b.holder_count.cmp(&a.holder_count))
-                .then(a.document.id.cmp(&b.document.id))
+                .then(a.document.claim().cmp(&b.document.claim()))
         });
         found
     }
 
-    fn expected(&self, id: &DocumentId, asker: IpAddr, own: Option<SessionId>) -> Expected {
+    fn expected(&self, claim: &DocumentClaim, asker: IpAddr, own: Option<SessionId>) -> Expected {
         let holders = || {
             self.peers
                 .iter()
-                .filter(|peer| peer.holds(id) && Some(peer.id()) != own)
+                .filter(|peer| peer.holds(claim) && Some(peer.id()) != own)
         };
         let is_usable = |peer: &&Peer| {
             let address: Option<SocketAddr> = peer.joining.address;
@@ -246,7 +244,7 @@ impl Model {
                 && address.is_some_and(|address| address::reaches(asker, address.ip()))
         };
         Expected {
-            document: self.documents[id].clone(),
+            document: self.documents[claim].clone(),
             holder_count: u32::try_from(holders().count()).unwrap(),
             usable: holders().filter(is_usable).map(Peer::id).collect(),
         }
