@@ -26,7 +26,8 @@ use crate::{
     address::{self, AllowedSources},
     failure::{Failure, Reason},
     limits,
-    transport::{Conn, Incoming, Source},
+    line::Line,
+    transport::{Conn, Incoming},
 };
 
 /// Pauses after an accept that failed for want of descriptors: short at first, never so long that a freed one idles.
@@ -263,7 +264,7 @@ pub fn source_gate(allowed: AllowedSources) -> SourceGate {
     })
 }
 
-/// Decides by a request's [`Source`] whether it is answered.
+/// Decides by where a request comes from whether it is answered.
 #[derive(Debug, Clone)]
 pub struct Gatekeeper {
     allowed: Arc<AllowedSources>,
@@ -271,12 +272,11 @@ pub struct Gatekeeper {
 
 impl tonic::service::Interceptor for Gatekeeper {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        match request.extensions().get::<Source>() {
-            Some(Source(source)) if !self.allowed.contains(source.ip()) => {
+        match request.extensions().get::<Line>().map(|line| line.source().ip()) {
+            Some(source) if !self.allowed.contains(source) => {
                 let message = format!(
                     "{} is outside the private networks that may come here; its operator can let it in with --allow-from {}",
-                    source.ip(),
-                    source.ip()
+                    source, source
                 );
                 Err(Failure::new(Reason::SourceNotAllowed, message).into())
             }

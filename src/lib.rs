@@ -7,7 +7,7 @@
 //! - [`message`]: what registry and peers say to each other, as plain values.
 //! - [`wire`]: those values from and to the generated code in [`pb`]; everything received is validated here.
 //! - [`transport`]: how streams of bytes are dialled and accepted, over TCP or in memory; [`front_door`]: the guarded
-//!   listener; [`serving`]: a server on top of it; [`reflection`]: how tools look into it.
+//!   listener; [`line`](mod@line): what a connection costs; [`serving`]: a server on top of it; [`reflection`]: how tools look into it.
 //! - [`client`]: typed clients of both services; [`registry_url`]: where the registry is.
 //! - [`limits`], [`shutdown`], [`logging`]: bounds with their reasons, and what every process needs.
 
@@ -19,6 +19,7 @@ pub mod failure;
 pub mod front_door;
 pub mod identity;
 pub mod limits;
+pub mod line;
 pub mod logging;
 pub mod message;
 pub mod pb;

@@ -88,6 +88,17 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a peer sends a heartbeat.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How long a piece of an answer may wait to be read: the largest one takes 64 s at the slowest rate that is worth
+/// waiting for, 4 KiB/s.
+pub const UNREAD_ANSWER: Duration = Duration::from_secs(75);
+
+/// Bytes of answers that one source may leave unread, over all its connections: 256 of the largest messages, which is a
+/// crowd behind one address, and what a server can bear of several sources.
+pub const MAX_UNREAD_BYTES_PER_SOURCE: usize = 64 * 1024 * 1024;
+
+/// How long a connection may go without a request: longer than any client of this system lets one lie between two.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(300);
+
 /// HTTP/2 streams that one connection may have open: a mirroring peer uses two, a browser-like tool a few more.
 pub const MAX_STREAMS_PER_CONNECTION: u32 = 32;
 

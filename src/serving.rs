@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, body::Body, service::Routes, transport::Server};
@@ -12,6 +13,7 @@ use crate::{
     failure::{Failure, Reason},
     front_door::source_gate,
     limits,
+    line::{Allowance, Attend, Ledger},
     transport::Incoming,
 };
 
@@ -48,13 +50,34 @@ impl Serving {
     /// Serves `routes` on `incoming`, to sources that are `allowed`.
     #[must_use]
     pub fn spawn(routes: Routes, allowed: AllowedSources, incoming: Incoming) -> Self {
+        Self::spawn_with(routes, allowed, incoming, Allowance::default())
+    }
+
+    /// The same, where connections that take nothing and ask for nothing have another `allowance`.
+    #[must_use]
+    pub fn spawn_with(routes: Routes, allowed: AllowedSources, incoming: Incoming, allowance: Allowance) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
+        let ledger = Ledger::new(allowance);
         let router = server_builder()
             .layer(source_gate(allowed))
+            .layer(Attend(ledger.clone()))
             .layer(MapResponseLayer::new(explain as fn(_) -> _))
             .add_routes(routes);
-        let task = tokio::spawn(router.serve_with_incoming_shutdown(incoming, stopped));
+        let entered = {
+            let ledger = ledger.clone();
+            incoming.inspect(move |conn| {
+                if let Ok(conn) = conn {
+                    ledger.enter(conn.line());
+                }
+            })
+        };
+        let task = tokio::spawn(async move {
+            tokio::select! {
+                result = router.serve_with_incoming_shutdown(entered, stopped) => result,
+                () = ledger.watch() => Ok(()),
+            }
+        });
         Self { stop, task }
     }
 

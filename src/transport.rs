@@ -22,7 +22,7 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, server::Connected};
 
-use crate::{client::CallError, limits};
+use crate::{client::CallError, limits, line::Line};
 
 /// A bidirectional stream of bytes.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -69,45 +69,52 @@ impl Dial for TcpDialer {
     }
 }
 
-/// The source of an accepted connection, in canonical form; handlers find it in a request's extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Source(pub SocketAddr);
-
-/// An accepted connection.
+/// An accepted connection, which ends when its [`Line`] is hung up.
 pub struct Conn {
     io: Box<dyn Io>,
-    source: Source,
+    line: Line,
+    hung_up: BoxFuture<'static, ()>,
 }
 
 impl Conn {
     /// A connection that came from `source`.
     #[must_use]
     pub fn new(io: impl Io, source: SocketAddr) -> Self {
+        let line = Line::new(source);
+        let hung_up = line.hung_up();
         Self {
             io: Box::new(io),
-            source: Source(crate::address::canonical(source)),
+            line,
+            hung_up,
         }
+    }
+
+    /// What is known of the connection.
+    #[must_use]
+    pub fn line(&self) -> &Line {
+        &self.line
     }
 }
 
 impl fmt::Debug for Conn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conn")
-            .field("source", &self.source)
-            .finish_non_exhaustive()
+        f.debug_struct("Conn").field("line", &self.line).finish_non_exhaustive()
     }
 }
 
 impl Connected for Conn {
-    type ConnectInfo = Source;
+    type ConnectInfo = Line;
 
-    fn connect_info(&self) -> Source {
-        self.source
+    fn connect_info(&self) -> Line {
+        self.line.clone()
     }
 }
 
 impl AsyncRead for Conn {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.hung_up.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }

@@ -10,12 +10,12 @@ use futures_core::Stream;
 use p2p_ci::{
     failure::{Failure, Reason},
     limits as shared_limits,
+    line::Line,
     message::{DownloadQuery, ManyPart},
     pb::{
         self,
         file_transfer_server::{FileTransfer, FileTransferServer},
     },
-    transport::Source,
     wire::file_transfer::decode_many_request,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -45,7 +45,7 @@ struct Service(Uploads);
 type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
 fn source_of<T>(request: &Request<T>) -> Option<std::net::SocketAddr> {
-    request.extensions().get::<Source>().map(|source| source.0)
+    request.extensions().get::<Line>().map(Line::source)
 }
 
 #[tonic::async_trait]

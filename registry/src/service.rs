@@ -6,12 +6,12 @@ use futures_core::{Stream, stream::BoxStream};
 use futures_util::stream::try_unfold;
 use p2p_ci::{
     limits::{MAX_REGISTRY_MESSAGE_BYTES, MAX_REGISTRY_REQUEST_BYTES},
+    line::Line,
     message::{ListQuery, LookupManyQuery, LookupQuery},
     pb::{
         self,
         registry_server::{Registry, RegistryServer},
     },
-    transport::Source,
     wire::registry::{decode_request, encode_reply},
 };
 use tokio_stream::StreamExt as _;
@@ -41,9 +41,8 @@ pub fn registry_service(environment: Environment, sessions: TaskTracker) -> Regi
 }
 
 fn source_of<T>(request: &Request<T>) -> Result<SocketAddr, RegistryError> {
-    let source = request.extensions().get::<Source>();
-    source
-        .map(|Source(source)| *source)
+    let line = request.extensions().get::<Line>();
+    line.map(Line::source)
         .ok_or_else(|| StreamEnd::Internal("the source of this connection is not known").into())
 }
 

@@ -1,0 +1,335 @@
+//! What a server knows of each connection: whether it is in use, and whether its answers are read.
+//!
+//! HTTP/2 lets a client open streams and never read them. What was handed over for such a stream stays in memory, out of
+//! reach of every limit on requests at work; and nothing ends a connection on which nothing happens. A [`Ledger`] keeps
+//! account of both for one server, and hangs up where an [`Allowance`] is used up.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::future::BoxFuture;
+use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use crate::{address, limits};
+
+/// How often connections are looked at. What they may hold until then is bounded by [`Allowance::unread_bytes`].
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a connection may cost that takes nothing and asks for nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    /// How long an answer may wait to be read.
+    pub unread: Duration,
+    /// How many bytes of answers may wait for one [`address::accountable`] source, over all its connections.
+    pub unread_bytes: usize,
+    /// How long a connection may go without a request.
+    pub idle: Duration,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self {
+            unread: limits::UNREAD_ANSWER,
+            unread_bytes: limits::MAX_UNREAD_BYTES_PER_SOURCE,
+            idle: limits::IDLE_CONNECTION,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An accepted connection, shared by its stream of bytes and by the requests that come on it. Handlers find it in a
+/// request's extensions.
+#[derive(Clone)]
+pub struct Line(Arc<Inner>);
+
+struct Inner {
+    source: SocketAddr,
+    hang_up: CancellationToken,
+    usage: Mutex<Usage>,
+}
+
+/// What a connection is used for.
+struct Usage {
+    open_answers: usize,
+    idle_since: Instant,
+    /// Answers of which a piece was handed over and not taken yet, by number, with the time of that.
+    unread: Vec<(u64, Instant)>,
+    last_answer: u64,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line")
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Line {
+    /// A connection that came from `source`.
+    #[must_use]
+    pub(crate) fn new(source: SocketAddr) -> Self {
+        Self(Arc::new(Inner {
+            source: address::canonical(source),
+            hang_up: CancellationToken::new(),
+            usage: Mutex::new(Usage {
+                open_answers: 0,
+                idle_since: Instant::now(),
+                unread: Vec::new(),
+                last_answer: 0,
+            }),
+        }))
+    }
+
+    /// Where the connection came from, in canonical form.
+    #[must_use]
+    pub fn source(&self) -> SocketAddr {
+        self.0.source
+    }
+
+    /// Is done when the connection is to end.
+    pub(crate) fn hung_up(&self) -> BoxFuture<'static, ()> {
+        Box::pin(self.0.hang_up.clone().cancelled_owned())
+    }
+
+    fn hang_up(&self, why: &str) {
+        if !self.0.hang_up.is_cancelled() {
+            tracing::info!(source = %self.0.source, why, "closing a connection");
+            self.0.hang_up.cancel();
+        }
+    }
+
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        lock(&self.0.usage)
+    }
+
+    /// Why the connection is to end at `now`, if it is.
+    fn overdue(&self, now: Instant, allowance: &Allowance) -> Option<&'static str> {
+        let usage = self.usage();
+        let since = |then: Instant| now.saturating_duration_since(then);
+        if usage.unread.iter().any(|(_, then)| since(*then) > allowance.unread) {
+            return Some("an answer is not read");
+        }
+        let is_idle = usage.open_answers == 0 && since(usage.idle_since) > allowance.idle;
+        is_idle.then_some("nothing was asked for a long time")
+    }
+}
+
+/// All connections of one server.
+#[derive(Debug, Clone)]
+pub(crate) struct Ledger(Arc<Accounts>);
+
+struct Accounts {
+    allowance: Allowance,
+    lines: Mutex<Vec<Weak<Inner>>>,
+    unread_bytes: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts")
+            .field("allowance", &self.allowance)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(allowance: Allowance) -> Self {
+        Self(Arc::new(Accounts {
+            allowance,
+            lines: Mutex::default(),
+            unread_bytes: Mutex::default(),
+        }))
+    }
+
+    /// Keeps account of a connection from now on.
+    pub(crate) fn enter(&self, line: &Line) {
+        lock(&self.0.lines).push(Arc::downgrade(&line.0));
+    }
+
+    /// Looks at all connections again and again, and hangs up on those that have used up their allowance.
+    pub(crate) async fn watch(self) {
+        let mut look = interval(LOOK_INTERVAL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = look.tick().await;
+            lock(&self.0.lines).retain(|line| {
+                let Some(line) = line.upgrade().map(Line) else {
+                    return false;
+                };
+                if let Some(why) = line.overdue(now, &self.0.allowance) {
+                    line.hang_up(why);
+                }
+                true
+            });
+        }
+    }
+
+    /// Adds to, or takes from, what waits to be read by `source`; returns how much that is now.
+    fn add(&self, source: IpAddr, bytes: usize) -> usize {
+        let mut unread = lock(&self.0.unread_bytes);
+        let of_source = unread.entry(source).or_default();
+        *of_source += bytes;
+        *of_source
+    }
+
+    fn take(&self, source: IpAddr, bytes: usize) {
+        let mut unread = lock(&self.0.unread_bytes);
+        if let Some(of_source) = unread.get_mut(&source) {
+            *of_source = of_source.saturating_sub(bytes);
+            if *of_source == 0 {
+                unread.remove(&source);
+            }
+        }
+    }
+}
+
+/// One answer on its way, from the request to the last byte.
+struct Answer {
+    ledger: Ledger,
+    line: Line,
+    number: u64,
+    unread_bytes: usize,
+}
+
+impl Answer {
+    fn begin(ledger: Ledger, line: Line) -> Self {
+        let number = {
+            let mut usage = line.usage();
+            usage.open_answers += 1;
+            usage.last_answer += 1;
+            usage.last_answer
+        };
+        Self {
+            ledger,
+            line,
+            number,
+            unread_bytes: 0,
+        }
+    }
+
+    fn account(&self) -> IpAddr {
+        address::accountable(self.line.source().ip())
+    }
+
+    fn handed_over(&mut self, bytes: usize) {
+        self.unread_bytes = bytes;
+        self.line.usage().unread.push((self.number, Instant::now()));
+        if self.ledger.add(self.account(), bytes) > self.ledger.0.allowance.unread_bytes {
+            self.line.hang_up("too much of its answers is not read");
+        }
+    }
+
+    fn taken(&mut self) {
+        if self.unread_bytes > 0 {
+            self.line.usage().unread.retain(|(number, _)| *number != self.number);
+            self.ledger.take(self.account(), std::mem::take(&mut self.unread_bytes));
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.taken();
+        let mut usage = self.line.usage();
+        usage.open_answers = usage.open_answers.saturating_sub(1);
+        usage.idle_since = Instant::now();
+    }
+}
+
+/// The body of an answer. hyper asks for the next piece only when the window has room behind all pieces before it.
+struct Attended {
+    body: Body,
+    answer: Answer,
+}
+
+impl http_body::Body for Attended {
+    type Data = bytes::Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
+        self.answer.taken();
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+            && !data.is_empty()
+        {
+            self.answer.handed_over(data.len());
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+/// A layer that enters every answer of a server into its ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct Attend(pub(crate) Ledger);
+
+impl<S> Layer<S> for Attend {
+    type Service = Attending<S>;
+
+    fn layer(&self, inner: S) -> Attending<S> {
+        Attending {
+            ledger: self.0.clone(),
+            inner,
+        }
+    }
+}
+
+/// The service that [`Attend`] makes.
+#[derive(Debug, Clone)]
+pub(crate) struct Attending<S> {
+    ledger: Ledger,
+    inner: S,
+}
+
+impl<S, B> Service<http::Request<B>> for Attending<S>
+where
+    S: Service<http::Request<B>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let line = request.extensions().get::<Line>().cloned();
+        let answer = line.map(|line| Answer::begin(self.ledger.clone(), line));
+        let response = self.inner.call(request);
+        Box::pin(async move {
+            let response = response.await?;
+            Ok(match answer {
+                Some(answer) => response.map(|body| Body::new(Attended { body, answer })),
+                None => response,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! A real server over in-memory connections, and clients that do not read.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use futures_core::stream::BoxStream;
+use h2::{RecvStream, client::SendRequest};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Streaming, service::Routes};
+
+use super::*;
+use crate::{
+    address::AllowedSources,
+    limits::CHUNK_BYTES,
+    pb::{
+        self,
+        file_transfer_server::{FileTransfer, FileTransferServer},
+    },
+    serving::Serving,
+    transport::Conn,
+};
+
+/// Sends chunks without end, and counts the answers that it still has to do with.
+#[derive(Default)]
+struct Endless(Arc<AtomicUsize>);
+
+/// One answer, for as long as the server keeps it.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[tonic::async_trait]
+impl FileTransfer for Endless {
+    type DownloadStream = BoxStream<'static, Result<pb::DownloadResponse, Status>>;
+    type DownloadManyStream = BoxStream<'static, Result<pb::DownloadManyResponse, Status>>;
+
+    async fn download(&self, _: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let counted = Counted(Arc::clone(&self.0));
+        let chunk = pb::download_response::Body::Chunk(Bytes::from(vec![7; CHUNK_BYTES]));
+        let response = pb::DownloadResponse { body: Some(chunk) };
+        let answers = tokio_stream::iter(std::iter::repeat_with(move || {
+            let _kept = &counted;
+            Ok(response.clone())
+        }));
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn download_many(
+        &self,
+        _: Request<Streaming<pb::DownloadManyRequest>>,
+    ) -> Result<Response<Self::DownloadManyStream>, Status> {
+        Ok(Response::new(Box::pin(tokio_stream::pending())))
+    }
+}
+
+struct TestServer {
+    conns: mpsc::Sender<std::io::Result<Conn>>,
+    answers: Arc<AtomicUsize>,
+    _serving: Serving,
+}
+
+impl TestServer {
+    fn start(allowance: Allowance) -> Self {
+        let (conns, incoming) = mpsc::channel(8);
+        let endless = Endless::default();
+        let answers = Arc::clone(&endless.0);
+        let routes = Routes::new(FileTransferServer::new(endless));
+        let incoming = Box::pin(ReceiverStream::new(incoming));
+        Self {
+            conns,
+            answers,
+            _serving: Serving::spawn_with(routes, AllowedSources::default(), incoming, allowance),
+        }
+    }
+
+    async fn connect(&self) -> Client {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let source = "127.0.0.1:5000".parse().unwrap();
+        self.conns.send(Ok(Conn::new(far, source))).await.unwrap();
+        let (requests, connection) = h2::client::handshake(near).await.unwrap();
+        Client {
+            requests,
+            connection: tokio::spawn(async move {
+                // Both a proper end and a broken connection are an end.
+                let _ = connection.await;
+            }),
+        }
+    }
+
+    /// Waits until the server has nothing to do with any answer.
+    async fn forgets_all(&self) {
+        while self.answers.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+struct Client {
+    requests: SendRequest<Bytes>,
+    connection: JoinHandle<()>,
+}
+
+impl Client {
+    /// Starts a download and returns what arrives, unread; `None` when the connection is over.
+    async fn download(&mut self) -> Option<RecvStream> {
+        let request = http::Request::post("http://server/p2pci.v1.FileTransfer/Download")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(())
+            .unwrap();
+        let mut requests = self.requests.clone().ready().await.ok()?;
+        let (response, mut body) = requests.send_request(request, false).ok()?;
+        body.send_data(Bytes::from_static(&[0; 5]), true).ok()?;
+        Some(response.await.ok()?.into_body())
+    }
+}
+
+const ALLOWANCE: Allowance = Allowance {
+    unread: Duration::from_secs(40),
+    unread_bytes: 4 * CHUNK_BYTES,
+    idle: Duration::from_secs(60),
+};
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_read_costs_the_connection() {
+    let server = TestServer::start(ALLOWANCE);
+    let mut client = server.connect().await;
+    let began = Instant::now();
+    let _unread = client.download().await.unwrap();
+    client.connection.await.unwrap();
+    let lasted = began.elapsed();
+    assert!(
+        (ALLOWANCE.unread..ALLOWANCE.unread + 3 * LOOK_INTERVAL).contains(&lasted),
+        "{lasted:?}"
+    );
+    server.forgets_all().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_read_slowly_goes_on() {
+    let server = TestServer::start(ALLOWANCE);
+    let mut client = server.connect().await;
+    let mut answer = client.download().await.unwrap();
+    let began = Instant::now();
+    let mut received = 0;
+    while received < 8 * CHUNK_BYTES {
+        let data = answer.data().await.unwrap().unwrap();
+        received += data.len();
+        answer.flow_control().release_capacity(data.len()).unwrap();
+        tokio::time::sleep(Duration::from_secs(1).mul_f64(data.len() as f64 / 10_000.0)).await;
+    }
+    assert!(began.elapsed() > 2 * ALLOWANCE.unread, "slow enough to tell");
+    assert!(!client.connection.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_unread_answers_cost_the_connection_at_once() {
+    let server = TestServer::start(ALLOWANCE);
+    let mut client = server.connect().await;
+    let mut bystander = server.connect().await;
+    let _one = bystander.download().await.unwrap();
+    let began = Instant::now();
+    let mut unread = Vec::new();
+    while let Some(answer) = client.download().await {
+        unread.push(answer);
+        assert!(unread.len() < 10, "the fourth answer is too much");
+    }
+    assert!(began.elapsed() < LOOK_INTERVAL);
+    assert!(!bystander.connection.is_finished(), "its own connection is left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_without_requests_ends_and_one_with_an_answer_does_not() {
+    let server = TestServer::start(ALLOWANCE);
+    let idle = server.connect().await;
+    let began = Instant::now();
+    idle.connection.await.unwrap();
+    assert!(began.elapsed() >= ALLOWANCE.idle);
+
+    let mut busy = server.connect().await;
+    let mut answer = busy.download().await.unwrap();
+    let _reader = tokio::spawn(async move {
+        while let Some(Ok(data)) = answer.data().await {
+            answer.flow_control().release_capacity(data.len()).unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    tokio::time::sleep(2 * ALLOWANCE.idle).await;
+    assert!(!busy.connection.is_finished());
+}
