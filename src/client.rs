@@ -3,7 +3,7 @@
 pub mod file_transfer;
 pub mod registry;
 
-use std::{error::Error, fmt::Debug, marker::PhantomData, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
 use tonic::{Code, Status, Streaming};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -137,13 +137,26 @@ async fn within<T>(what: &str, call: impl Future<Output = Result<T, Status>>) ->
         .map_err(CallError::from)
 }
 
+/// Whether an answer can be one to the question that was asked.
+type Fits<D> = Box<dyn Fn(&D) -> bool + Send + Sync>;
+
 /// A stream of answers, decoded one by one.
-#[derive(Debug)]
 pub struct Answers<P, D> {
     stream: Streaming<P>,
     idle_limit: Option<Duration>,
     received: Received,
-    decoded: PhantomData<fn() -> D>,
+    /// How many more answers are taken; a server must not make its client store without end.
+    left: usize,
+    fits: Option<Fits<D>>,
+}
+
+impl<P, D> fmt::Debug for Answers<P, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers")
+            .field("idle_limit", &self.idle_limit)
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<P, D> Answers<P, D>
@@ -158,8 +171,16 @@ where
             stream,
             idle_limit,
             received,
-            decoded: PhantomData,
+            left: usize::MAX,
+            fits: None,
         }
+    }
+
+    /// Takes no more than `max` answers, and only such that fit the question.
+    fn limited(mut self, max: usize, fits: impl Fn(&D) -> bool + Send + Sync + 'static) -> Self {
+        self.left = max;
+        self.fits = Some(Box::new(fits));
+        self
     }
 
     /// The next answer, or `None` when the stream ended with status OK.
@@ -173,10 +194,22 @@ where
             Some(limit) => unless_silent(limit, &self.received, message).await?,
             None => message.await,
         };
-        message?
-            .map(|message| D::try_from(message).map_err(CallError::from))
-            .transpose()
+        let Some(message) = message? else { return Ok(None) };
+        self.left = self
+            .left
+            .checked_sub(1)
+            .ok_or_else(|| CallError::Violation("it answers without end".to_owned()))?;
+        let answer = D::try_from(message)?;
+        match &self.fits {
+            Some(fits) if !fits(&answer) => Err(off_the_question()),
+            Some(_) | None => Ok(Some(answer)),
+        }
     }
+}
+
+/// An answer that is about something else than was asked for.
+fn off_the_question() -> CallError {
+    CallError::Violation("it answered with something else than was asked for".to_owned())
 }
 
 /// Bytes in an idle limit's time that are no silence: a link of a few kilobytes a second brings more, the pings of HTTP/2

@@ -56,6 +56,14 @@ pub enum HolderError {
     /// It could not be asked, or said no.
     #[error("{0}")]
     Call(#[from] CallError),
+    /// It ended before it had sent everything.
+    #[error("it sent {received_bytes} of {size_bytes} bytes and ended")]
+    Short {
+        /// Bytes that are here.
+        received_bytes: u64,
+        /// Bytes of the document.
+        size_bytes: u64,
+    },
     /// It sent something else than was asked for.
     #[error("it sent {0}")]
     Lied(String),
@@ -95,12 +103,15 @@ fn tried(detours: &[Detour]) -> String {
 }
 
 impl FetchError {
-    /// Whether every holder that answered sent wrong bytes.
+    /// Whether all holders that could be asked sent wrong bytes.
     #[must_use]
     pub fn is_integrity(&self) -> bool {
         match self {
             Self::Store(error) => matches!(error, StoreError::Integrity { .. }),
-            Self::Holders(detours) => detours.iter().any(|detour| is_lie(&detour.error)),
+            Self::Holders(detours) => {
+                let mut asked = detours.iter().filter(|detour| !is_absence(&detour.error)).peekable();
+                asked.peek().is_some() && asked.all(|detour| is_lie(&detour.error))
+            }
         }
     }
 }
@@ -125,8 +136,16 @@ pub fn is_lie(error: &HolderError) -> bool {
         HolderError::Call(error) => error
             .failure()
             .is_some_and(|failure| failure.reason == Reason::DocumentChanged),
-        HolderError::Slow | HolderError::Narrow(_) => false,
+        HolderError::Slow | HolderError::Narrow(_) | HolderError::Short { .. } => false,
     }
+}
+
+/// Whether an error means that a holder could not be asked at all.
+fn is_absence(error: &HolderError) -> bool {
+    matches!(
+        error,
+        HolderError::Narrow(_) | HolderError::Call(CallError::Unreachable { .. } | CallError::TimedOut { .. })
+    )
 }
 
 /// What is wanted, and where to put it.
@@ -190,6 +209,10 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
                 holders.push_back(holder);
                 tokio::time::sleep(busy_for(&error).unwrap_or_default()).await;
             }
+            Err(Stop::Mixed) => {
+                sink.restart().await?;
+                holders.push_front(holder);
+            }
             Err(Stop::Holder(error)) => {
                 tracing::info!(holder = %holder.name, address = %holder.address, document = %id.key, %error, "holder failed");
                 if is_lie(&error) {
@@ -225,6 +248,8 @@ impl WallClock {
 
 /// Why receiving from one holder ended.
 enum Stop {
+    /// What several holders sent together is wrong.
+    Mixed,
     Holder(HolderError),
     Store(StoreError),
 }
@@ -289,14 +314,15 @@ async fn receive(
         sink.write(chunk).await.map_err(Stop::Store)?;
     }
     if sink.written() < document.size_bytes {
-        return Err(lied(format!(
-            "{} of {} bytes, and said that was all",
-            sink.written(),
-            document.size_bytes
-        )));
+        return Err(Stop::Holder(HolderError::Short {
+            received_bytes: sink.written(),
+            size_bytes: document.size_bytes,
+        }));
     }
     match sink.digest().await.map_err(Stop::Store)? {
         digest if digest == document.id.sha256 => Ok(header.modified),
+        // Who sent the wrong ones of bytes from several holders is not known.
+        _ if offset > 0 => Err(Stop::Mixed),
         digest => Err(lied(format!(
             "bytes with the SHA-256 {} instead of {}",
             digest.fmt_short(),

@@ -41,6 +41,8 @@ pub struct Got {
     pub entry: DocumentEntry,
     /// Other documents of the same number and format, which were not taken.
     pub others: Vec<DocumentEntry>,
+    /// Those of them that would have been taken first, and why they could not be had.
+    pub missed: Vec<(DocumentEntry, String)>,
     /// How it came here.
     pub how: How,
 }
@@ -53,6 +55,9 @@ pub enum How {
     /// The same bytes were there already.
     Present(PathBuf),
 }
+
+/// Versions of one document that are tried: honest swarms know one or two, and each may cost a wait.
+const MAX_VERSIONS: usize = 4;
 
 /// Gets RFCs into one folder.
 #[derive(Debug, Clone)]
@@ -98,6 +103,7 @@ impl Getter {
                 return Ok(Got {
                     entry,
                     others: versions,
+                    missed: Vec::new(),
                     how: How::Present(path),
                 });
             }
@@ -110,23 +116,52 @@ impl Getter {
                 return Err(PeerError::Kept(message));
             }
         }
-        let entry = versions.remove(0);
-        started(&entry);
-        let job = FetchJob {
-            entry: &entry,
-            target: &self.target,
-            replace: self.wish.replace,
-            registry: self.client.address().ip(),
-            progress,
-        };
-        match fetch(&self.context.dialer, job).await {
-            Ok(fetched) => Ok(Got {
-                entry,
-                others: versions,
-                how: How::Fetched(fetched),
-            }),
-            Err(error) => Err(explain(key, error)),
+        self.first_to_be_had(key, versions, started, progress).await
+    }
+
+    /// Downloads the first of `versions` of which a holder delivers the bytes. When none does, tells why the first one,
+    /// which was wanted most, could not be had.
+    async fn first_to_be_had(
+        &self,
+        key: DocumentKey,
+        versions: Vec<DocumentEntry>,
+        started: impl Fn(&DocumentEntry),
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Got, PeerError> {
+        let mut first_error = None;
+        let mut missed: Vec<(DocumentEntry, String)> = Vec::new();
+        let mut versions = versions.into_iter().take(MAX_VERSIONS);
+        while let Some(entry) = versions.next() {
+            started(&entry);
+            let job = FetchJob {
+                entry: &entry,
+                target: &self.target,
+                replace: self.wish.replace,
+                registry: self.client.address().ip(),
+                progress,
+            };
+            match fetch(&self.context.dialer, job).await {
+                Ok(fetched) => {
+                    let passed_over = missed.iter().map(|(entry, _)| entry.clone());
+                    return Ok(Got {
+                        others: passed_over.chain(versions).collect(),
+                        entry,
+                        missed,
+                        how: How::Fetched(fetched),
+                    });
+                }
+                // Another version would not fit on the disk either.
+                Err(error @ FetchError::Store(_)) => return Err(explain(key, error)),
+                Err(error) => {
+                    missed.push((entry, error.to_string()));
+                    first_error.get_or_insert(error);
+                }
+            }
         }
+        Err(match first_error {
+            Some(error) => explain(key, error),
+            None => PeerError::NotFound(format!("no active peer has {key}")),
+        })
     }
 
     /// The file that is there already, with its digest.

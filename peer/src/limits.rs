@@ -18,8 +18,11 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(30);
 /// Chunks that wait between the disk and the network, for each upload: one being sent and one being read.
 pub const UPLOAD_QUEUE_CHUNKS: usize = 2;
 
-/// How long a downloader may take to accept a chunk before its upload slot is given to somebody else.
-pub const UPLOAD_STALL: Duration = Duration::from_secs(10);
+/// Uploads to one source at a time, if it is not this machine: a few downloads side by side, and never all slots.
+pub const MAX_UPLOADS_PER_SOURCE: usize = 8;
+
+/// How long a stream of downloads may go without a request; its slot is wanted by others.
+pub const IDLE_DOWNLOADS: Duration = Duration::from_secs(30);
 
 /// The pause after the first failed attempt to reach the registry.
 pub const BACKOFF_BASE: Duration = Duration::from_millis(500);

@@ -1,6 +1,7 @@
 //! The FileTransfer service: gRPC in front of [`uploads`](crate::uploads).
 
 use std::{
+    net::SocketAddr,
     pin::Pin,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
@@ -19,17 +20,14 @@ use p2p_ci::{
     wire::file_transfer::decode_many_request,
 };
 use tokio::{sync::mpsc, time::timeout};
-use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
+use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
 use crate::{
-    limits,
-    uploads::{Downloader, Ended, Uploads, deliver, leaving, report},
+    limits::IDLE_DOWNLOADS,
+    uploads::{Downloader, Ended, Sender, Uploads, answer, leaving, report},
 };
-
-/// How long a stream of downloads may go without a request; its slot is wanted by others.
-const IDLE_STREAM: Duration = Duration::from_secs(30);
 
 /// The gRPC service for these uploads.
 #[must_use]
@@ -44,8 +42,10 @@ struct Service(Uploads);
 
 type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
-fn source_of<T>(request: &Request<T>) -> Option<std::net::SocketAddr> {
-    request.extensions().get::<Line>().map(Line::source)
+fn source_of<T>(request: &Request<T>) -> Result<SocketAddr, Failure> {
+    let line = request.extensions().get::<Line>();
+    line.map(Line::source)
+        .ok_or_else(|| Failure::new(Reason::Internal, "the source of this connection is not known"))
 }
 
 #[tonic::async_trait]
@@ -54,49 +54,50 @@ impl FileTransfer for Service {
     type DownloadManyStream = Answers<pb::DownloadManyResponse>;
 
     async fn download(&self, request: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
-        let source = source_of(&request);
+        let source = source_of(&request)?;
         let query = DownloadQuery::try_from(request.into_inner())?;
-        let slot = self.0.take_slot()?;
-        let (sender, receiver) = mpsc::channel(limits::UPLOAD_QUEUE_CHUNKS);
-        let span = tracing::debug_span!("upload", to = ?source, document = %query.key, offset = query.offset);
         let uploads = self.0.clone();
-        let downloader = Downloader {
-            sender,
-            ending: uploads.ending.clone(),
-            encode: Box::new(|part| part.map(pb::DownloadResponse::from).map_err(Status::from)),
-        };
+        let (sender, answer) = answer(uploads.take_slot(source.ip())?, uploads.ending.clone());
+        let span = tracing::debug_span!("upload", to = %source, document = %query.key, offset = query.offset);
         self.0.tasks.spawn(
             async move {
-                report(uploads.upload(query, &downloader).await);
-                drop(slot);
+                let downloader = Downloader {
+                    sender: &sender,
+                    encode: Box::new(|part| part.map(pb::DownloadResponse::from).map_err(Status::from)),
+                };
+                let ended = uploads.upload(query, &downloader).await;
+                drop(downloader);
+                sender.end(&ended);
+                report(ended);
             }
             .instrument(span),
         );
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        Ok(Response::new(Box::pin(answer)))
     }
 
     async fn download_many(
         &self,
         request: Request<Streaming<pb::DownloadManyRequest>>,
     ) -> Result<Response<Self::DownloadManyStream>, Status> {
-        let source = source_of(&request);
-        let slot = self.0.take_slot()?;
-        let (sender, receiver) = mpsc::channel(limits::UPLOAD_QUEUE_CHUNKS);
-        let span = tracing::debug_span!("uploads", to = ?source);
+        let source = source_of(&request)?;
+        let uploads = self.0.clone();
+        let (sender, answer) = answer(uploads.take_slot(source.ip())?, uploads.ending.clone());
+        let span = tracing::debug_span!("uploads", to = %source);
         let many = Many {
-            uploads: self.0.clone(),
+            uploads,
             unanswered: AtomicUsize::new(0),
             sender,
         };
         let requests = request.into_inner();
         self.0.tasks.spawn(
             async move {
-                many.serve(requests).await;
-                drop(slot);
+                let ended = many.serve(requests).await;
+                many.sender.end(&ended);
+                report(ended);
             }
             .instrument(span),
         );
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        Ok(Response::new(Box::pin(answer)))
     }
 }
 
@@ -105,12 +106,12 @@ struct Many {
     uploads: Uploads,
     /// Requests that were read and not yet answered.
     unanswered: AtomicUsize,
-    sender: mpsc::Sender<Result<pb::DownloadManyResponse, Status>>,
+    sender: Sender<pb::DownloadManyResponse>,
 }
 
 impl Many {
     /// Answers requests in order until the client half-closes. Requests are read ahead so that too many are noticed.
-    async fn serve(&self, requests: Streaming<pb::DownloadManyRequest>) {
+    async fn serve(&self, requests: Streaming<pb::DownloadManyRequest>) -> Result<u64, Ended> {
         let (queue, mut queued) = mpsc::channel(shared_limits::MAX_OUTSTANDING_DOWNLOADS);
         let read_ahead = self.read_ahead(requests, queue);
         let answer = async {
@@ -125,10 +126,10 @@ impl Many {
             ended = &mut answer => ended,
             read = read_ahead => match read {
                 Ok(()) => answer.await,
-                Err(failure) => deliver(&self.sender, &self.uploads.ending, Err(failure.into())).await,
+                Err(failure) => self.sender.send(Err(failure.into())).await,
             },
         };
-        report(ended.map(|()| 0));
+        ended.map(|()| 0)
     }
 
     /// Queues requests until the client half-closes.
@@ -139,7 +140,7 @@ impl Many {
     ) -> Result<(), Failure> {
         loop {
             let request = tokio::select! {
-                request = timeout(IDLE_STREAM, requests.next()) => request,
+                request = timeout(IDLE_DOWNLOADS, requests.next()) => request,
                 failure = self.closing_and_idle() => return Err(failure),
             };
             let request = match request {
@@ -149,7 +150,10 @@ impl Many {
                 // A slow downloader is still busy with what it asked for.
                 Err(_) if self.unanswered.load(Ordering::Relaxed) > 0 => continue,
                 Err(_) => {
-                    let message = "no request for 30 s; open a new stream when there is one";
+                    let message = format!(
+                        "no request for {} s; open a new stream when there is one",
+                        IDLE_DOWNLOADS.as_secs()
+                    );
                     return Err(Failure::new(Reason::TooSlow, message));
                 }
             };
@@ -178,8 +182,7 @@ impl Many {
     async fn answer(&self, request: &pb::DownloadManyRequest) -> Result<(), Ended> {
         let (request_id, query) = decode_many_request(request);
         let downloader = Downloader {
-            sender: self.sender.clone(),
-            ending: self.uploads.ending.clone(),
+            sender: &self.sender,
             encode: Box::new(move |part| Ok(ManyPart { request_id, part }.into())),
         };
         if self.uploads.closing.is_cancelled() {

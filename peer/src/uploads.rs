@@ -1,32 +1,32 @@
 //! Uploads: documents of the library on their way to other peers, whatever carries them.
 //!
-//! A slot is held for as long as bytes flow, since tonic's own limits end with the head of a response. Bytes are read
-//! off the async threads, and a downloader that takes nothing for [`limits::UPLOAD_STALL`] loses its slot.
+//! A slot is held until the network has taken the last byte, since tonic's own limits end with the head of a response.
+//! Bytes are read off the async threads. A downloader that takes nothing loses its connection, see
+//! [`p2p_ci::line`].
 
-use std::{sync::Arc, time::Duration};
+mod answer;
+mod slots;
+
+use std::{net::IpAddr, time::Duration};
 
 use p2p_ci::{
     failure::{Failure, Reason},
     message::{DownloadPart, DownloadQuery},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::Status;
 
-use crate::{
-    library::{DocumentReader, Library, LibraryError},
-    limits,
+use self::slots::Slots;
+pub(crate) use self::{
+    answer::{Downloader, Ended, Sender, answer},
+    slots::Slot,
 };
-
-/// When to try a peer again whose upload slots are all taken.
-const BUSY_RETRY: Duration = Duration::from_secs(1);
+use crate::library::{DocumentReader, Library, LibraryError};
 
 /// What uploads share: the library, the slots, and the wish to end.
 #[derive(Debug, Clone)]
 pub struct Uploads {
     library: Library,
-    slots: Arc<Semaphore>,
-    max: usize,
+    slots: Slots,
     pub(crate) tasks: TaskTracker,
     pub(crate) closing: CancellationToken,
     pub(crate) ending: CancellationToken,
@@ -38,8 +38,7 @@ impl Uploads {
     pub fn new(library: Library, max: usize) -> Self {
         Self {
             library,
-            slots: Arc::new(Semaphore::new(max)),
-            max,
+            slots: Slots::new(max),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             ending: CancellationToken::new(),
@@ -49,7 +48,7 @@ impl Uploads {
     /// How many uploads there are now.
     #[must_use]
     pub fn count(&self) -> u32 {
-        u32::try_from(self.max.saturating_sub(self.slots.available_permits())).unwrap_or(u32::MAX)
+        self.slots.taken()
     }
 
     /// Takes no more requests, and waits at most `grace` for the running uploads, which are cut off then.
@@ -62,21 +61,16 @@ impl Uploads {
         }
     }
 
-    /// Takes a slot, which is free again when the permit is dropped.
-    pub(crate) fn take_slot(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    /// Takes a slot for a downloader at `source`.
+    ///
+    /// # Errors
+    ///
+    /// When this peer is about to leave, or when all slots, or all for one source, are taken.
+    pub(crate) fn take_slot(&self, source: IpAddr) -> Result<Slot, Failure> {
         if self.closing.is_cancelled() {
             return Err(leaving());
         }
-        Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
-            Failure::new(
-                Reason::Overloaded,
-                format!(
-                    "all {} upload slots of this peer are taken; try another holder",
-                    self.max
-                ),
-            )
-            .with_retry_after(BUSY_RETRY)
-        })
+        self.slots.take(source)
     }
 
     /// Opens a document as it was asked for.
@@ -117,7 +111,7 @@ impl Uploads {
     pub(crate) async fn upload<M: Send + 'static>(
         &self,
         query: DownloadQuery,
-        downloader: &Downloader<M>,
+        downloader: &Downloader<'_, M>,
     ) -> Result<u64, Ended> {
         let mut upload = match self.open(query).await {
             Ok(upload) => upload,
@@ -138,32 +132,6 @@ impl Uploads {
             downloader.send(Ok(DownloadPart::Chunk(chunk))).await?;
         }
     }
-}
-
-/// Makes a message of one kind of stream out of a piece of a document.
-pub(crate) type Encode<M> = Box<dyn Fn(Result<DownloadPart, Failure>) -> Result<M, Status> + Send + Sync>;
-
-/// The way to one downloader: how a piece of a document becomes a message of its stream.
-pub(crate) struct Downloader<M> {
-    pub(crate) sender: mpsc::Sender<Result<M, Status>>,
-    pub(crate) ending: CancellationToken,
-    pub(crate) encode: Encode<M>,
-}
-
-impl<M: Send + 'static> Downloader<M> {
-    pub(crate) async fn send(&self, part: Result<DownloadPart, Failure>) -> Result<(), Ended> {
-        deliver(&self.sender, &self.ending, (self.encode)(part)).await
-    }
-}
-
-/// Why an upload ends before all is sent, with nobody left to tell.
-pub(crate) enum Ended {
-    /// The downloader is gone.
-    Gone,
-    /// The downloader takes nothing.
-    Stalled,
-    /// This peer's grace is over.
-    Cut,
 }
 
 fn failure_of(error: &LibraryError) -> Failure {
@@ -230,29 +198,11 @@ pub(crate) fn leaving() -> Failure {
     Failure::new(Reason::ShuttingDown, "this peer is about to leave; try another holder")
 }
 
-/// Hands a message to the network, within a deadline.
-pub(crate) async fn deliver<M>(
-    sender: &mpsc::Sender<Result<M, Status>>,
-    ending: &CancellationToken,
-    message: Result<M, Status>,
-) -> Result<(), Ended> {
-    tokio::select! {
-        biased;
-        () = ending.cancelled() => Err(Ended::Cut),
-        sent = tokio::time::timeout(limits::UPLOAD_STALL, sender.send(message)) => match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Ended::Gone),
-            Err(_) => Err(Ended::Stalled),
-        },
-    }
-}
-
 /// Notes how an upload ended.
 pub(crate) fn report(ended: Result<u64, Ended>) {
     match ended {
         Ok(sent_bytes) => tracing::debug!(sent_bytes, "upload ended"),
         Err(Ended::Gone) => tracing::debug!("downloader went away"),
-        Err(Ended::Stalled) => tracing::info!("downloader takes nothing; upload given up"),
         Err(Ended::Cut) => tracing::info!("upload cut off"),
     }
 }

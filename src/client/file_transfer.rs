@@ -62,21 +62,28 @@ impl FileTransferClient {
         ))
     }
 
-    /// Starts a stream of downloads. The sender takes at most [`limits::MAX_OUTSTANDING_DOWNLOADS`] requests ahead of
+    /// Starts a stream of downloads with its first request, for which some servers wait before they answer at all. The
+    /// sender takes at most [`limits::MAX_OUTSTANDING_DOWNLOADS`] requests ahead of
     /// the network; how many are unanswered is the caller's to count. Dropping it ends the stream after the last answer.
     ///
     /// # Errors
     ///
     /// Every [`CallError`].
-    pub async fn download_many(&self) -> Result<(ManySender, ManyAnswers), CallError> {
+    pub async fn download_many(
+        &self,
+        first_id: u64,
+        first: &DownloadQuery,
+    ) -> Result<(ManySender, ManyAnswers), CallError> {
         let (sender, receiver) = mpsc::channel(limits::MAX_OUTSTANDING_DOWNLOADS);
+        let sender = ManySender { requests: sender };
+        sender.ask(first_id, first).await?;
         let mut client = self.inner.clone();
         let call = client.download_many(ReceiverStream::new(receiver));
         let response = within("the downloads", call)
             .await
             .map_err(|error| error.at(&self.address))?;
         Ok((
-            ManySender { requests: sender },
+            sender,
             Answers::new(
                 response.into_inner(),
                 Some(limits::MESSAGE_TIMEOUT),

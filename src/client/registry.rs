@@ -6,11 +6,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Streaming, transport::Channel};
 
-use super::{Answers, CallError, within};
+use super::{Answers, CallError, off_the_question, within};
 use crate::{
     limits,
     message::{
-        DocumentEntry, ListQuery, LookupManyQuery, LookupQuery, PeerInfo, PeerRequest, RegistryReply, WatchEvent,
+        DocumentEntry, IndexFilter, ListQuery, LookupManyQuery, LookupQuery, PeerInfo, PeerRequest, RegistryReply,
+        WatchEvent,
     },
     pb,
     registry_url::RegistryUrl,
@@ -23,6 +24,12 @@ use crate::{
 
 /// Requests of a session that wait for the network. Enough to keep it busy; a full queue makes the sender wait.
 const SESSION_QUEUE: usize = 16;
+
+/// Documents that one listing may name: twice what a registry takes in, by its default.
+const MAX_LISTED_DOCUMENTS: usize = 400_000;
+
+/// Peers that one listing may name: more than any registry was ever measured with.
+const MAX_LISTED_PEERS: usize = 100_000;
 
 /// A connection to a registry.
 #[derive(Debug, Clone)]
@@ -89,7 +96,12 @@ impl RegistryClient {
         let response = within("the lookup", client.lookup(pb::LookupRequest::from(query)))
             .await
             .map_err(self.located())?;
-        decode_entries(response.into_inner().documents)
+        let entries = decode_entries(response.into_inner().documents)?;
+        if entries.iter().all(|entry| answers(entry, query)) {
+            Ok(entries)
+        } else {
+            Err(off_the_question().at(&self.address))
+        }
     }
 
     /// The documents of many numbers, with holders; one answer a number, in order.
@@ -102,6 +114,13 @@ impl RegistryClient {
         query: LookupManyQuery,
     ) -> Result<Answers<pb::LookupManyResponse, LookedUp>, CallError> {
         let mut client = self.inner.clone();
+        let (wanted, max) = (query.format, query.numbers.len());
+        let fits = move |looked_up: &LookedUp| {
+            looked_up.documents.iter().all(|entry| {
+                let key = entry.document.id.key;
+                key.number.get() == looked_up.number && wanted.is_none_or(|format| format == key.format)
+            })
+        };
         let response = within("the lookup", client.lookup_many(pb::LookupManyRequest::from(query)))
             .await
             .map_err(self.located())?;
@@ -109,7 +128,8 @@ impl RegistryClient {
             response.into_inner(),
             Some(limits::MESSAGE_TIMEOUT),
             self.received.clone(),
-        ))
+        )
+        .limited(max, fits))
     }
 
     /// The index, one document at a time, in order.
@@ -122,13 +142,19 @@ impl RegistryClient {
         query: ListQuery,
     ) -> Result<Answers<pb::ListDocumentsResponse, DocumentEntry>, CallError> {
         let mut client = self.inner.clone();
+        let IndexFilter { range, format } = query.filter;
+        let fits = move |entry: &DocumentEntry| {
+            let key = entry.document.id.key;
+            range.contains(key.number) && format.is_none_or(|format| format == key.format)
+        };
         let call = client.list_documents(pb::ListDocumentsRequest::from(query));
         let response = within("the listing", call).await.map_err(self.located())?;
         Ok(Answers::new(
             response.into_inner(),
             Some(limits::MESSAGE_TIMEOUT),
             self.received.clone(),
-        ))
+        )
+        .limited(MAX_LISTED_DOCUMENTS, fits))
     }
 
     /// The active peers, in order of registration.
@@ -145,7 +171,8 @@ impl RegistryClient {
             response.into_inner(),
             Some(limits::MESSAGE_TIMEOUT),
             self.received.clone(),
-        ))
+        )
+        .limited(MAX_LISTED_PEERS, |_| true))
     }
 
     /// What happens in the index, from now on; silent for as long as nothing happens.
@@ -185,6 +212,14 @@ impl RegistryClient {
             },
         ))
     }
+}
+
+/// Whether an entry is one that `query` asks for.
+fn answers(entry: &DocumentEntry, query: &LookupQuery) -> bool {
+    let id = entry.document.id;
+    id.key.number == query.number
+        && query.format.is_none_or(|format| format == id.key.format)
+        && query.sha256_prefix.matches(&id.sha256)
 }
 
 fn decode_entries(entries: Vec<pb::DocumentEntry>) -> Result<Vec<DocumentEntry>, CallError> {

@@ -119,6 +119,13 @@ pub(super) fn report(got: &Got, output: &mut Output) -> Result<(), PeerError> {
     let document = &got.entry.document;
     let key = document.id.key;
     let sha256 = document.id.sha256;
+    for (version, why) in &got.missed {
+        output.message(format_args!(
+            "{key}: SHA-256 {}, which most peers have, could not be had: {}; took the next version",
+            version.document.id.sha256.fmt_short(),
+            p2p_ci::text::escaped(why),
+        ));
+    }
     for other in &got.others {
         output.message(format_args!(
             "{key} exists with other bytes too: SHA-256 {} ({}); --sha256 chooses",

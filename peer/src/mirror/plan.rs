@@ -1,8 +1,9 @@
 //! Which document to fetch from which holder. Pure: no network, no disk, no clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use p2p_ci::{
+    address,
     document::{Document, DocumentId},
     identity::SessionId,
     message::{DocumentEntry, Holder},
@@ -222,7 +223,8 @@ pub fn choose(entries: Vec<DocumentEntry>) -> Vec<DocumentEntry> {
     entries
 }
 
-/// Larger is better.
+/// Larger is better: versions that are held at more addresses first, then those that more peers hold. One machine can
+/// pose as many peers; it has few addresses.
 #[must_use]
 pub fn rank(entry: &DocumentEntry) -> impl Ord + use<> {
     let modified = match entry.document.id.key.format {
@@ -232,8 +234,14 @@ pub fn rank(entry: &DocumentEntry) -> impl Ord + use<> {
         | p2p_ci::document::Format::Pdf
         | p2p_ci::document::Format::Xml => None,
     };
+    let addresses: BTreeSet<_> = entry
+        .holders
+        .iter()
+        .map(|holder| address::accountable(holder.address.ip()))
+        .collect();
     (
         modified,
+        addresses.len(),
         entry.holder_count,
         std::cmp::Reverse(entry.document.id.sha256),
     )

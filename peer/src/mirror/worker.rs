@@ -121,7 +121,10 @@ impl Worker {
         }
         let window = limits::MAX_WINDOW_BYTES;
         let client = FileTransferClient::connect(&self.shared.dialer, self.holder.address, window).await?;
-        let (sender, mut answers) = patiently(&client).await?;
+        let Some(first) = self.next_request() else {
+            return Ok(());
+        };
+        let (sender, mut answers) = patiently(&client, first).await?;
         let mut sender = Some(sender);
         let mut deadline = (0, Instant::now());
         loop {
@@ -145,28 +148,30 @@ impl Worker {
     async fn fill(&mut self, sender: &mut Option<ManySender>) -> Result<(), Stopped> {
         while self.asked.len() < limits::MIRROR_OUTSTANDING {
             let Some(open) = sender else { break };
-            let Some(task) = self.next_task() else {
+            let Some((id, query)) = self.next_request() else {
                 *sender = None;
                 break;
             };
-            let query = DownloadQuery {
-                key: task.document.id.key,
-                sha256: Some(task.document.id.sha256),
-                offset: 0,
-            };
-            let id = self.next_id;
-            self.next_id += 1;
-            self.asked.push_back((id, task));
             open.ask(id, &query).await?;
         }
         Ok(())
     }
 
-    fn next_task(&self) -> Option<Task> {
+    /// Takes the next document out of the plan, and says what to ask for.
+    fn next_request(&mut self) -> Option<(u64, DownloadQuery)> {
         if self.shared.stop.is_cancelled() {
             return None;
         }
-        self.shared.plan().take(self.holder.id)
+        let task = self.shared.plan().take(self.holder.id)?;
+        let query = DownloadQuery {
+            key: task.document.id.key,
+            sha256: Some(task.document.id.sha256),
+            offset: 0,
+        };
+        let id = self.next_id;
+        self.next_id += 1;
+        self.asked.push_back((id, task));
+        Some((id, query))
     }
 
     async fn take(&mut self, answer: ManyPart) -> Result<(), Stopped> {
@@ -295,10 +300,13 @@ impl Worker {
 }
 
 /// Opens a stream of downloads, waiting for a slot where all are taken.
-async fn patiently(client: &FileTransferClient) -> Result<(ManySender, ManyAnswers), CallError> {
+async fn patiently(
+    client: &FileTransferClient,
+    (id, query): (u64, DownloadQuery),
+) -> Result<(ManySender, ManyAnswers), CallError> {
     let patience_ends = Instant::now() + limits::BUSY_PATIENCE;
     loop {
-        let error = match client.download_many().await {
+        let error = match client.download_many(id, &query).await {
             Ok(opened) => return Ok(opened),
             Err(error) => error,
         };

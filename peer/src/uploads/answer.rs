@@ -1,0 +1,107 @@
+//! The way of an upload's pieces into the network.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_core::Stream;
+use p2p_ci::{failure::Failure, message::DownloadPart};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::{Slot, leaving};
+use crate::limits;
+
+/// Why an upload ends before all is sent.
+pub(crate) enum Ended {
+    /// The downloader is gone.
+    Gone,
+    /// This peer's grace is over.
+    Cut,
+}
+
+/// Makes a message of one kind of stream out of a piece of a document.
+pub(crate) type Encode<M> = Box<dyn Fn(Result<DownloadPart, Failure>) -> Result<M, Status> + Send + Sync>;
+
+/// Both ends of one answer: what an upload writes to, and what the network reads from and which holds the `slot`.
+pub(crate) fn answer<M>(slot: Slot, ending: CancellationToken) -> (Sender<M>, Answer<M>) {
+    let (sender, receiver) = mpsc::channel(limits::UPLOAD_QUEUE_CHUNKS);
+    let (last_word, end) = oneshot::channel();
+    let sender = Sender {
+        messages: sender,
+        ending,
+        last_word,
+    };
+    let answer = Answer {
+        messages: receiver,
+        end: Some(end),
+        _slot: slot,
+    };
+    (sender, answer)
+}
+
+/// The writing end.
+pub(crate) struct Sender<M> {
+    messages: mpsc::Sender<Result<M, Status>>,
+    ending: CancellationToken,
+    /// Passes by the messages that the downloader has not taken.
+    last_word: oneshot::Sender<Status>,
+}
+
+impl<M> Sender<M> {
+    /// Waits until there is room for a message, and puts it there.
+    pub(crate) async fn send(&self, message: Result<M, Status>) -> Result<(), Ended> {
+        tokio::select! {
+            biased;
+            () = self.ending.cancelled() => Err(Ended::Cut),
+            sent = self.messages.send(message) => sent.map_err(|_| Ended::Gone),
+        }
+    }
+
+    /// Ends the answer. One that was cut off says so at once: what is short must not look whole.
+    pub(crate) fn end(self, ended: &Result<u64, Ended>) {
+        if matches!(ended, Err(Ended::Cut)) {
+            // A downloader that is gone has nobody to tell.
+            let _ = self.last_word.send(leaving().into());
+        }
+    }
+}
+
+/// Turns the pieces of one document into messages.
+pub(crate) struct Downloader<'a, M> {
+    pub(crate) sender: &'a Sender<M>,
+    pub(crate) encode: Encode<M>,
+}
+
+impl<M> Downloader<'_, M> {
+    pub(crate) async fn send(&self, part: Result<DownloadPart, Failure>) -> Result<(), Ended> {
+        self.sender.send((self.encode)(part)).await
+    }
+}
+
+/// The reading end, as the network takes it. It keeps the upload's slot until the network has done with it.
+pub(crate) struct Answer<M> {
+    messages: mpsc::Receiver<Result<M, Status>>,
+    end: Option<oneshot::Receiver<Status>>,
+    _slot: Slot,
+}
+
+impl<M> Stream for Answer<M> {
+    type Item = Result<M, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(end) = &mut self.end
+            && let Poll::Ready(last_word) = Pin::new(end).poll(cx)
+        {
+            self.end = None;
+            if let Ok(status) = last_word {
+                self.messages.close();
+                while self.messages.try_recv().is_ok() {}
+                return Poll::Ready(Some(Err(status)));
+            }
+        }
+        self.messages.poll_recv(cx)
+    }
+}
