@@ -18,9 +18,9 @@ fn document() -> Vec<u8> {
 }
 
 /// What a lying or dying holder may do.
-fn misdeeds() -> Vec<(&'static str, Script)> {
+fn misdeeds() -> Vec<(&'static str, Exit, Script)> {
     vec![
-        ("wrong bytes", |bytes, offset| {
+        ("wrong bytes", Exit::Integrity, |bytes, offset| {
             let mut wrong = bytes[offset as usize..].to_vec();
             wrong[17] ^= 1;
             (
@@ -30,7 +30,7 @@ fn misdeeds() -> Vec<(&'static str, Script)> {
                 None,
             )
         }),
-        ("one byte short", |bytes, offset| {
+        ("one byte short", Exit::Unreachable, |bytes, offset| {
             let short = &bytes[offset as usize..bytes.len() - 1];
             (
                 std::iter::once(Message::Header(header(bytes)))
@@ -39,7 +39,7 @@ fn misdeeds() -> Vec<(&'static str, Script)> {
                 None,
             )
         }),
-        ("one byte long", |bytes, offset| {
+        ("one byte long", Exit::Integrity, |bytes, offset| {
             let mut long = bytes[offset as usize..].to_vec();
             long.push(0);
             (
@@ -49,16 +49,16 @@ fn misdeeds() -> Vec<(&'static str, Script)> {
                 None,
             )
         }),
-        ("endless", |bytes, _| {
+        ("endless", Exit::Integrity, |bytes, _| {
             let endless = (0..100).flat_map(|_| chunks(bytes)).collect::<Vec<_>>();
             (
                 std::iter::once(Message::Header(header(bytes))).chain(endless).collect(),
                 None,
             )
         }),
-        ("no header", |bytes, _| (chunks(bytes).collect(), None)),
-        ("nothing", |_, _| (Vec::new(), None)),
-        ("another document", |bytes, _| {
+        ("no header", Exit::Integrity, |bytes, _| (chunks(bytes).collect(), None)),
+        ("nothing", Exit::Integrity, |_, _| (Vec::new(), None)),
+        ("another document", Exit::Integrity, |bytes, _| {
             let mut other = header(bytes);
             other.number = 2;
             (
@@ -66,7 +66,7 @@ fn misdeeds() -> Vec<(&'static str, Script)> {
                 None,
             )
         }),
-        ("another size", |bytes, _| {
+        ("another size", Exit::Integrity, |bytes, _| {
             let mut other = header(bytes);
             other.size_bytes += 1;
             (
@@ -74,24 +74,26 @@ fn misdeeds() -> Vec<(&'static str, Script)> {
                 None,
             )
         }),
-        ("empty chunk", |bytes, _| {
+        ("empty chunk", Exit::Unreachable, |bytes, _| {
             (vec![Message::Header(header(bytes)), Message::Chunk(Vec::new())], None)
         }),
-        ("two headers", |bytes, _| {
+        ("two headers", Exit::Integrity, |bytes, _| {
             (
                 vec![Message::Header(header(bytes)), Message::Header(header(bytes))],
                 None,
             )
         }),
-        ("dies in the middle", |bytes, offset| {
+        ("dies in the middle", Exit::Unreachable, |bytes, offset| {
             let half = &bytes[offset as usize..bytes.len() / 2];
             let messages = std::iter::once(Message::Header(header(bytes)))
                 .chain(chunks(half))
                 .collect();
             (messages, Some(Status::unavailable("the process died")))
         }),
-        ("changed its mind", |_, _| (Vec::new(), Some(Status::not_found("no")))),
-        ("data loss", |bytes, _| {
+        ("changed its mind", Exit::Unreachable, |_, _| {
+            (Vec::new(), Some(Status::not_found("no")))
+        }),
+        ("data loss", Exit::Unreachable, |bytes, _| {
             (vec![Message::Header(header(bytes))], Some(Status::data_loss("changed")))
         }),
     ]
@@ -99,16 +101,13 @@ fn misdeeds() -> Vec<(&'static str, Script)> {
 
 #[tokio::test]
 async fn no_misdeed_yields_a_file_when_nobody_else_has_it() {
-    for (what, script) in misdeeds() {
+    for (what, exit, script) in misdeeds() {
         let registry = TestRegistry::start().await;
         let bytes = document();
         let liar = FakeHolder::start(&registry, "liar", &bytes, script).await;
         let folder = TempDir::new().unwrap();
         let error = get(&registry, folder.path(), 1, any_version()).await.unwrap_err();
-        assert!(
-            matches!(error.exit(), Exit::Integrity | Exit::Unreachable),
-            "{what}: {error}"
-        );
+        assert_eq!(error.exit(), exit, "{what}: {error}");
         assert!(error.to_string().len() <= 300, "{what}: {error}");
         assert!(!folder.path().join("rfc1.txt").exists(), "{what}");
         assert_eq!(leftovers(folder.path()), 0, "{what}");
@@ -118,7 +117,7 @@ async fn no_misdeed_yields_a_file_when_nobody_else_has_it() {
 
 #[tokio::test]
 async fn every_misdeed_is_survived_when_somebody_honest_has_it() {
-    for (what, script) in misdeeds() {
+    for (what, _, script) in misdeeds() {
         let registry = TestRegistry::start().await;
         let bytes = document();
         let liar = FakeHolder::start(&registry, "liar", &bytes, script).await;
@@ -182,6 +181,54 @@ async fn a_download_goes_on_where_it_broke() {
     .concat();
     offsets.sort_unstable();
     assert_eq!(offsets, [0, bytes.len() as u64 / 2]);
+}
+
+#[tokio::test]
+async fn who_finishes_what_a_liar_began_is_not_blamed() {
+    let registry = TestRegistry::start().await;
+    let bytes = document();
+    let liar: Script = |bytes, offset| {
+        let mut half = bytes[offset as usize..bytes.len() / 2].to_vec();
+        half[17] ^= 1;
+        let messages = std::iter::once(Message::Header(header(bytes)))
+            .chain(chunks(&half))
+            .collect();
+        (messages, Some(Status::unavailable("the process died")))
+    };
+    let _liar = FakeHolder::start(&registry, "liar", &bytes, liar).await;
+    let _honest = TestPeer::start(&registry, "honest", &[("rfc1.txt", &bytes)]).await;
+    for round in 0.. {
+        assert!(round < 100, "the liar was never first");
+        let folder = TempDir::new().unwrap();
+        let got = get(&registry, folder.path(), 1, any_version()).await.unwrap();
+        let How::Fetched(fetched) = got.how else {
+            panic!("was there")
+        };
+        assert_eq!(fs::read(&fetched.path).unwrap(), bytes);
+        assert_eq!(fetched.holder.name.as_str(), "honest");
+        if let [only] = fetched.detours.as_slice() {
+            assert_eq!(only.holder.name.as_str(), "liar");
+            let both = bytes.len() as u64 * 2;
+            assert_eq!(fetched.received_bytes, both, "half, the other half, and all of it anew");
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_next_version_is_taken_where_nobody_delivers_the_first() {
+    let registry = TestRegistry::start().await;
+    let (wanted, other) = (document(), b"another version".to_vec());
+    let nothing: Script = |_, _| (Vec::new(), None);
+    let _one = FakeHolder::start(&registry, "one", &wanted, nothing).await;
+    let _two = FakeHolder::start(&registry, "two", &wanted, nothing).await;
+    let _honest = TestPeer::start(&registry, "honest", &[("rfc1.txt", &other)]).await;
+    let folder = TempDir::new().unwrap();
+    let got = get(&registry, folder.path(), 1, any_version()).await.unwrap();
+    assert_eq!(got.entry.document.id.sha256, Sha256::of(&other));
+    let missed: Vec<Sha256> = got.missed.iter().map(|(entry, _)| entry.document.id.sha256).collect();
+    assert_eq!(missed, [Sha256::of(&wanted)], "and it is told");
+    assert_eq!(fs::read(folder.path().join("rfc1.txt")).unwrap(), other);
 }
 
 #[tokio::test]

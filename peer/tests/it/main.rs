@@ -15,3 +15,4 @@ mod link;
 mod memory;
 mod support;
 mod swarm;
+mod uploading;
