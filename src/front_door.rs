@@ -4,11 +4,10 @@
 //! free file descriptors would spin; this is where each of that is bounded.
 
 use std::{
-    collections::HashMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,7 +16,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    time::Sleep,
+    time::{Instant, Sleep},
 };
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Status, service::interceptor::InterceptorLayer};
@@ -27,6 +26,7 @@ use crate::{
     failure::{Failure, Reason},
     limits,
     line::Line,
+    quota::{Full, Place, Quota, QuotaLimits},
     transport::{Conn, Incoming},
 };
 
@@ -39,6 +39,9 @@ const ACCEPT_BACKOFF: [Duration; 5] = [
     Duration::from_millis(1000),
 ];
 
+/// How often the log tells of refused connections, of which a flood would fill a disk.
+const REFUSALS_INTERVAL: Duration = Duration::from_secs(10);
+
 /// How long sent bytes may stay unacknowledged (Linux `TCP_USER_TIMEOUT`); without it a cut cable is noticed in 15 min.
 const USER_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -47,15 +50,6 @@ const TCP_KEEPALIVE_TIME: Duration = Duration::from_secs(30);
 
 /// Bytes in the HTTP/2 connection preface (RFC 9113 section 3.4).
 const PREFACE_BYTES: usize = 24;
-
-/// How many connections are let in.
-#[derive(Debug, Clone, Copy)]
-pub struct ConnectionLimits {
-    /// At most so many in all.
-    pub total: usize,
-    /// At most so many for each [`address::accountable`] source; 0 means no such limit.
-    pub per_source: usize,
-}
 
 /// Binds a listening socket with a long queue. Port 0 lets the system choose.
 ///
@@ -74,47 +68,82 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Accepts connections within `limits`; the rest are closed at once.
 #[must_use]
-pub fn guard(listener: TcpListener, limits: ConnectionLimits) -> Incoming {
-    let census = Arc::new(Census {
-        limits,
-        counts: Mutex::default(),
-    });
-    let accepted = futures_util::stream::unfold((listener, census), |(listener, census)| async move {
-        let conn = accept(&listener, &census).await;
-        Some((Ok(conn), (listener, census)))
+pub fn guard(listener: TcpListener, limits: QuotaLimits) -> Incoming {
+    let door = Door {
+        listener,
+        quota: Quota::new(limits),
+        refusals: Refusals::default(),
+    };
+    let accepted = futures_util::stream::unfold(door, |mut door| async move {
+        let conn = door.accept().await;
+        Some((Ok(conn), door))
     });
     Box::pin(accepted.fuse())
 }
 
-async fn accept(listener: &TcpListener, census: &Arc<Census>) -> Conn {
-    let mut failures = 0;
-    loop {
-        match listener.accept().await {
-            Ok((stream, source)) => {
-                let source = address::canonical(source);
-                let Some(place) = census.admit(source.ip()) else {
-                    tracing::warn!(%source, "too many connections; closed this one");
-                    continue;
-                };
-                if let Err(error) = tune(&stream) {
-                    tracing::debug!(%source, %error, "connection was gone before it was set up");
-                    continue;
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    quota: Quota,
+    refusals: Refusals,
+}
+
+impl Door {
+    async fn accept(&mut self) -> Conn {
+        let mut failures = 0;
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, source)) => {
+                    let source = address::canonical(source);
+                    let place = match self.quota.take(source.ip()) {
+                        Ok(place) => place,
+                        Err(full) => {
+                            self.refusals.tell(source, full);
+                            continue;
+                        }
+                    };
+                    if let Err(error) = tune(&stream) {
+                        tracing::debug!(%source, %error, "connection was gone before it was set up");
+                        continue;
+                    }
+                    return Conn::new(Guarded::new(stream, place), source);
                 }
-                return Conn::new(Guarded::new(stream, place), source);
+                Err(error) if is_per_connection(&error) => {
+                    tracing::debug!(%error, "connection failed before it was accepted")
+                }
+                Err(error) => {
+                    let pause = ACCEPT_BACKOFF
+                        .get(failures)
+                        .or(ACCEPT_BACKOFF.last())
+                        .copied()
+                        .unwrap_or_default();
+                    tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections now");
+                    failures += 1;
+                    tokio::time::sleep(pause).await;
+                }
             }
-            Err(error) if is_per_connection(&error) => {
-                tracing::debug!(%error, "connection failed before it was accepted")
-            }
-            Err(error) => {
-                let pause = ACCEPT_BACKOFF
-                    .get(failures)
-                    .or(ACCEPT_BACKOFF.last())
-                    .copied()
-                    .unwrap_or_default();
-                tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections now");
-                failures += 1;
-                tokio::time::sleep(pause).await;
-            }
+        }
+    }
+}
+
+/// Tells of connections that were refused, however many there are, once in a while.
+#[derive(Default)]
+struct Refusals {
+    last_told: Option<Instant>,
+    untold: u64,
+}
+
+impl Refusals {
+    fn tell(&mut self, source: SocketAddr, full: Full) {
+        self.untold += 1;
+        let now = Instant::now();
+        if self
+            .last_told
+            .is_none_or(|told| now.duration_since(told) >= REFUSALS_INTERVAL)
+        {
+            tracing::warn!(%source, ?full, refused = self.untold, "too many connections; closed the latest");
+            self.last_told = Some(now);
+            self.untold = 0;
         }
     }
 }
@@ -139,54 +168,6 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
             .with_interval(Duration::from_secs(10)),
     )?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
-}
-
-/// Counts open connections by source.
-struct Census {
-    limits: ConnectionLimits,
-    counts: Mutex<Counts>,
-}
-
-#[derive(Default)]
-struct Counts {
-    total: usize,
-    by_source: HashMap<IpAddr, usize>,
-}
-
-impl Census {
-    fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
-        let source = address::accountable(ip);
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_source = counts.by_source.get(&source).copied().unwrap_or_default();
-        if counts.total >= self.limits.total || (self.limits.per_source > 0 && of_source >= self.limits.per_source) {
-            return None;
-        }
-        counts.total += 1;
-        counts.by_source.insert(source, of_source + 1);
-        Some(Place {
-            census: Arc::clone(self),
-            source,
-        })
-    }
-}
-
-/// One connection's place among those admitted; dropping it frees the place.
-struct Place {
-    census: Arc<Census>,
-    source: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.census.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.total = counts.total.saturating_sub(1);
-        if let Some(count) = counts.by_source.get_mut(&self.source) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.by_source.remove(&self.source);
-            }
-        }
-    }
 }
 
 /// A connection that must send the HTTP/2 preface in time.
@@ -290,25 +271,6 @@ impl tonic::service::Interceptor for Gatekeeper {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_source_has_only_so_many_places_and_gets_them_back() {
-        let census = Arc::new(Census {
-            limits: ConnectionLimits {
-                total: 3,
-                per_source: 2,
-            },
-            counts: Mutex::default(),
-        });
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let first = census.admit(ip("192.0.2.1")).unwrap();
-        let _second = census.admit(ip("192.0.2.1")).unwrap();
-        assert!(census.admit(ip("192.0.2.1")).is_none(), "two per source");
-        let _third = census.admit(ip("192.0.2.2")).unwrap();
-        assert!(census.admit(ip("192.0.2.3")).is_none(), "three in all");
-        drop(first);
-        assert!(census.admit(ip("192.0.2.1")).is_some());
-    }
-
     #[tokio::test]
     async fn a_silent_connection_is_closed_and_one_without_limit_is_not_counted() {
         use tokio::io::AsyncReadExt as _;
@@ -316,9 +278,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let mut incoming = guard(
             listener,
-            ConnectionLimits {
+            QuotaLimits {
                 total: 8,
                 per_source: 0,
+                spare_loopback: false,
             },
         );
         let _client = TcpStream::connect(address).await.unwrap();

@@ -9,7 +9,7 @@
 //! - [`transport`]: how streams of bytes are dialled and accepted, over TCP or in memory; [`front_door`]: the guarded
 //!   listener; [`line`](mod@line): what a connection costs; [`serving`]: a server on top of it; [`reflection`]: how tools look into it.
 //! - [`client`]: typed clients of both services; [`registry_url`]: where the registry is.
-//! - [`limits`], [`shutdown`], [`logging`]: bounds with their reasons, and what every process needs.
+//! - [`limits`], [`quota`], [`shutdown`], [`logging`]: bounds with their reasons, and what every process needs.
 
 pub mod address;
 pub mod client;
@@ -23,6 +23,7 @@ pub mod line;
 pub mod logging;
 pub mod message;
 pub mod pb;
+pub mod quota;
 pub mod reflection;
 pub mod registry_url;
 pub mod serving;

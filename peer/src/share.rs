@@ -13,7 +13,8 @@ use std::{
 use p2p_ci::{
     address::{self, AllowedSources},
     client::FILE_TRANSFER_SERVICE,
-    front_door::{self, ConnectionLimits},
+    front_door,
+    quota::QuotaLimits,
     reflection::with_reflection,
     serving::Serving,
     transport::Incoming,
@@ -135,9 +136,10 @@ impl Share {
         let address = listener.local_addr()?;
         let incoming = front_door::guard(
             listener,
-            ConnectionLimits {
+            QuotaLimits {
                 total: limits::MAX_CONNECTIONS,
                 per_source: limits::MAX_CONNECTIONS_PER_SOURCE,
+                spare_loopback: false,
             },
         );
         *running = Some(self.spawn(incoming, address, follows).await?);

@@ -44,6 +44,11 @@ pub enum RegistryError {
     },
     /// No active peer goes by this.
     PeerNotFound(PeerRef),
+    /// One source has all the watchers that it may have.
+    TooManyWatchersOfSource {
+        /// How many it may have.
+        limit: usize,
+    },
     /// All places of watchers are taken.
     TooManyWatchers {
         /// How many places there are.
@@ -174,6 +179,10 @@ impl From<RegistryError> for Failure {
             RegistryError::TooManyWatchers { limit } => Self::new(
                 Reason::Overloaded,
                 format!("all {limit} places of watchers are taken; try again later, or poll ListPeers"),
+            ),
+            RegistryError::TooManyWatchersOfSource { limit } => Self::new(
+                Reason::LimitExceeded,
+                format!("this address has {limit} watchers already; end one first, or poll ListPeers"),
             ),
             RegistryError::Ended(end) => of_end(end),
         }

@@ -22,6 +22,9 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 256;
 /// Watchers: each costs a queue and a share of every change. An operator can change it.
 pub const WATCHERS: usize = 64;
 
+/// Watchers from one source address, if it is not this machine: one that mirrors and a few people who look on.
+pub const WATCHERS_PER_SOURCE: usize = 8;
+
 /// File descriptors that are not for connections: probes ([`FIRST_PROBES`], [`REPEATED_PROBES`]), the listener, the
 /// runtime's own, and room to accept and turn away a connection too many.
 pub const RESERVED_DESCRIPTORS: usize = 512;

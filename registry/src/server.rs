@@ -5,8 +5,9 @@ use std::{io, net::SocketAddr, sync::Arc};
 use p2p_ci::{
     address::AllowedSources,
     client::REGISTRY_SERVICE,
-    front_door::{self, ConnectionLimits},
+    front_door,
     limits::MAX_SESSION_DOCUMENTS,
+    quota::QuotaLimits,
     reflection::with_reflection,
     serving::Serving,
     transport::{Dialer, Incoming, tcp_dialer},
@@ -99,9 +100,10 @@ impl Server {
         let of_listen = |error| StartError::of_listen(config.listen, error);
         let listener = front_door::bind(config.listen).map_err(of_listen)?;
         let local_addr = listener.local_addr().map_err(of_listen)?;
-        let limits = ConnectionLimits {
+        let limits = QuotaLimits {
             total: descriptors::connection_limit(),
             per_source: config.max_connections_per_address,
+            spare_loopback: false,
         };
         let config = Config {
             listen: local_addr,

@@ -12,6 +12,7 @@ use p2p_ci::{
         self,
         registry_server::{Registry, RegistryServer},
     },
+    quota::{Quota, QuotaLimits},
     wire::registry::{decode_request, encode_reply},
 };
 use tokio_stream::StreamExt as _;
@@ -22,6 +23,7 @@ use tracing::Instrument as _;
 use crate::{
     error::{InboundError, RegistryError, StreamEnd},
     index::answers::Asker,
+    limits::WATCHERS_PER_SOURCE,
     session::{self, Environment, Inbound},
 };
 
@@ -30,12 +32,24 @@ use crate::{
 pub struct Service {
     environment: Environment,
     sessions: TaskTracker,
+    /// Watches by source; how many there are in all is the swarm's to bound.
+    watches: Quota,
 }
 
 /// The service, ready to be served. Sessions run on `sessions`.
 #[must_use]
 pub fn registry_service(environment: Environment, sessions: TaskTracker) -> RegistryServer<Service> {
-    RegistryServer::new(Service { environment, sessions })
+    let watches = Quota::new(QuotaLimits {
+        total: usize::MAX,
+        per_source: WATCHERS_PER_SOURCE,
+        spare_loopback: true,
+    });
+    let service = Service {
+        environment,
+        sessions,
+        watches,
+    };
+    RegistryServer::new(service)
         .max_decoding_message_size(MAX_REGISTRY_REQUEST_BYTES)
         .max_encoding_message_size(MAX_REGISTRY_MESSAGE_BYTES)
 }
@@ -160,11 +174,15 @@ impl Registry for Service {
         })))
     }
 
-    async fn watch(&self, _request: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let place = self.watches.take(source_of(&request)?.ip());
+        let place = place.map_err(|_| RegistryError::TooManyWatchersOfSource {
+            limit: WATCHERS_PER_SOURCE,
+        })?;
         let watch = self.environment.swarm.watch(self.environment.stop.clone())?;
-        Ok(boxed(try_unfold(watch, |mut watch| async {
+        Ok(boxed(try_unfold((watch, place), |(mut watch, place)| async {
             let event = watch.next().await.map_err(status)?;
-            Ok(Some((pb::WatchResponse::from(event.as_ref()), watch)))
+            Ok(Some((pb::WatchResponse::from(event.as_ref()), (watch, place))))
         })))
     }
 }

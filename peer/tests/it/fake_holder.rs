@@ -15,10 +15,10 @@ use p2p_ci::{
     },
     digest::Sha256,
     document::{Document, DocumentId, Title},
-    front_door::{self, ConnectionLimits},
-    limits,
+    front_door, limits,
     message::{Hello, PeerRequest, RegistryReply},
     pb,
+    quota::QuotaLimits,
     serving::Serving,
 };
 use tonic::{Request, Response, Status, Streaming, service::Routes};
@@ -134,9 +134,10 @@ impl FakeHolder {
         let address: SocketAddr = listener.local_addr().unwrap();
         let incoming = front_door::guard(
             listener,
-            ConnectionLimits {
+            QuotaLimits {
                 total: 64,
                 per_source: 0,
+                spare_loopback: false,
             },
         );
         let offsets = Arc::<Mutex<Vec<u64>>>::default();

@@ -14,10 +14,11 @@ use p2p_ci::{
     digest::Sha256,
     document::{Document, DocumentId, DocumentKey, Format, RfcNumber, Title},
     failure::{Failure, Reason},
-    front_door::{self, ConnectionLimits},
+    front_door,
     message::{
         Hello, IndexFilter, ListQuery, LookupQuery, PeerInfo, PeerRequest, Reachability, RegistryReply, Welcome,
     },
+    quota::QuotaLimits,
     registry_url::RegistryUrl,
     serving::Serving,
     transport::{Conn, Dial, Dialer, Io, tcp_dialer},
@@ -113,9 +114,10 @@ pub(crate) async fn healthy_port() -> (Serving, u16) {
     health
         .set_service_status(FILE_TRANSFER_SERVICE, ServingStatus::Serving)
         .await;
-    let limits = ConnectionLimits {
+    let limits = QuotaLimits {
         total: 64,
         per_source: 0,
+        spare_loopback: false,
     };
     let incoming = front_door::guard(listener, limits);
     (
