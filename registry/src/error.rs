@@ -294,6 +294,11 @@ fn of_refusal(refusal: Refusal) -> Failure {
             format!("a peer may announce at most {limit} documents; withdraw some first, or share fewer"),
         )
         .with_field("documents"),
+        Refusal::TooManyOfSource { source_ip, limit } => Failure::new(
+            Reason::LimitExceeded,
+            format!("{source_ip} may bring in {limit} documents that no other peer has; share fewer from there"),
+        )
+        .with_field("documents"),
         Refusal::TooManyInAll { limit } => Failure::new(
             Reason::Overloaded,
             format!("the index is full with {limit} distinct documents; what it has already may still be announced"),

@@ -147,7 +147,7 @@ impl Index {
     /// # Errors
     ///
     /// [`Refusal::NotRegistered`], [`Refusal::Observer`], [`Refusal::TooManyOfSession`],
-    /// [`Refusal::TooManyInAll`].
+    /// [`Refusal::TooManyOfSource`], [`Refusal::TooManyInAll`].
     pub fn announce(&mut self, id: SessionId, documents: Vec<Document>) -> Result<Change, Refusal> {
         let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
         let session = self.sessions.get(slot).ok_or(Refusal::NotRegistered)?;
@@ -171,19 +171,30 @@ impl Index {
 
     /// Refuses documents, one a key, for which the session or the index has no room.
     fn check_room<'a>(&self, session: &Session, documents: impl Iterator<Item = &'a Document>) -> Result<(), Refusal> {
+        let source_ip = session.account;
         let (mut of_session, mut in_all) = (session.documents.len(), self.documents.len());
+        let brought_before = self.documents.brought_by(source_ip);
+        let mut brought = brought_before;
         for document in documents {
             let replaced = self.documents.held(document.id.key, &session.documents);
             of_session += usize::from(replaced.is_none());
-            in_all += usize::from(self.documents.get(&document.claim()).is_none());
+            let is_new = self.documents.get(&document.claim()).is_none();
+            in_all += usize::from(is_new);
+            brought += usize::from(is_new);
             let frees =
                 |record: &documents::Record| record.holders.len() == 1 && record.document.claim() != document.claim();
-            in_all -= usize::from(replaced.is_some_and(|(_, record)| frees(record)));
+            let freed = replaced.map(|(_, record)| record).filter(|record| frees(record));
+            in_all -= usize::from(freed.is_some());
+            brought -= usize::from(freed.is_some_and(|record| record.brought_by == source_ip));
         }
         if of_session > self.limits.session_documents {
             return Err(Refusal::TooManyOfSession {
                 limit: self.limits.session_documents,
             });
+        }
+        let limit = self.limits.documents_per_source;
+        if brought > limit && brought > brought_before {
+            return Err(Refusal::TooManyOfSource { source_ip, limit });
         }
         if in_all > self.limits.documents && in_all > self.documents.len() {
             return Err(Refusal::TooManyInAll {
@@ -211,7 +222,7 @@ impl Index {
             session.count(key.format, -1);
             self.documents.release(number, slot);
         }
-        let number = self.documents.hold(document, slot);
+        let number = self.documents.hold(document, slot, session.account);
         if session.documents.insert(number) {
             session.count(key.format, 1);
         }

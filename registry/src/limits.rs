@@ -6,6 +6,10 @@ use std::time::Duration;
 /// odd copies never meet it, while the index stays below 100 MB.
 pub const MAX_DOCUMENTS: usize = 200_000;
 
+/// Distinct documents that one source may bring in: the whole series in all its formats and some to spare, while no
+/// single machine can fill the index.
+pub const MAX_DOCUMENTS_PER_SOURCE: usize = 50_000;
+
 /// Documents that a session may announce at once: a whole library ([`p2p_ci::limits::MAX_SESSION_DOCUMENTS`]).
 pub const ANNOUNCE_BURST: u32 = 40_000;
 

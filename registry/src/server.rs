@@ -25,7 +25,7 @@ use crate::{
     config::Config,
     descriptors,
     index::IndexLimits,
-    limits::{DRAIN, MAX_DOCUMENTS},
+    limits::{DRAIN, MAX_DOCUMENTS, MAX_DOCUMENTS_PER_SOURCE},
     reach::Prober,
     service::registry_service,
     session::Environment,
@@ -123,6 +123,7 @@ impl Server {
             index: IndexLimits {
                 session_documents: MAX_SESSION_DOCUMENTS,
                 documents: MAX_DOCUMENTS,
+                documents_per_source: MAX_DOCUMENTS_PER_SOURCE,
                 sessions_per_address: config.max_sessions_per_address,
             },
             watchers: config.max_watchers,

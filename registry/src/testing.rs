@@ -37,6 +37,7 @@ pub(crate) const LIMITS: SwarmLimits = SwarmLimits {
     index: IndexLimits {
         session_documents: 40_000,
         documents: 200_000,
+        documents_per_source: 50_000,
         sessions_per_address: 64,
     },
     watchers: 4,

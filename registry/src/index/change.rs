@@ -15,6 +15,8 @@ pub struct IndexLimits {
     pub session_documents: usize,
     /// Distinct documents in all.
     pub documents: usize,
+    /// Distinct documents that are in the index because one source address announced them first.
+    pub documents_per_source: usize,
     /// Sessions of one source address; 0 means no limit.
     pub sessions_per_address: usize,
 }
@@ -46,6 +48,14 @@ pub enum Refusal {
     #[error("a session has at most {limit} documents")]
     TooManyOfSession {
         /// How many it may have.
+        limit: usize,
+    },
+    /// The index would have more documents than it takes that one source was the first to announce.
+    #[error("{source_ip} has brought in {limit} documents already")]
+    TooManyOfSource {
+        /// Whom the documents count for.
+        source_ip: IpAddr,
+        /// How many it may bring in.
         limit: usize,
     },
     /// The index would have more documents than it takes.

@@ -1,6 +1,11 @@
 //! The documents of the index, interned: each has a small number and the set of slots that hold it.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    ops::Bound,
+    sync::Arc,
+};
 
 use p2p_ci::{
     digest::Sha256,
@@ -14,6 +19,8 @@ use super::id_set::IdSet;
 pub(super) struct Record {
     /// What its announcers claim about it. Shared, so that an answer can be built after the lock is free again.
     pub(super) document: Arc<Document>,
+    /// Whose session was the first to announce it, by [`p2p_ci::address::accountable`].
+    pub(super) brought_by: IpAddr,
     /// The slots of the sessions that hold it; never empty.
     pub(super) holders: IdSet,
 }
@@ -24,6 +31,8 @@ pub(super) struct Documents {
     by_claim: BTreeMap<DocumentClaim, u32>,
     records: Vec<Option<Record>>,
     free: Vec<u32>,
+    /// How many documents each source has brought in.
+    brought: HashMap<IpAddr, usize>,
 }
 
 /// The smallest and largest digest and length, to name all documents of a key.
@@ -56,6 +65,11 @@ impl Documents {
 
     fn record_mut(&mut self, number: u32) -> Option<&mut Record> {
         self.records.get_mut(number as usize)?.as_mut()
+    }
+
+    /// How many documents are there because `source` announced them first.
+    pub(super) fn brought_by(&self, source: IpAddr) -> usize {
+        self.brought.get(&source).copied().unwrap_or_default()
     }
 
     /// The document of this claim.
@@ -101,13 +115,13 @@ impl Documents {
             .filter_map(|(claim, number)| Some((*number, claim, self.record(*number)?)))
     }
 
-    /// Makes `slot` a holder of `document` and returns the document's number.
+    /// Makes `slot`, a session of `source`, a holder of `document` and returns the document's number.
     ///
     /// Of what several announcers claim, the first title that is not empty and the earliest time stay.
-    pub(super) fn hold(&mut self, document: Document, slot: u32) -> u32 {
+    pub(super) fn hold(&mut self, document: Document, slot: u32, source: IpAddr) -> u32 {
         let number = match self.by_claim.get(&document.claim()) {
             Some(number) => *number,
-            None => self.place(&document),
+            None => self.place(&document, source),
         };
         if let Some(record) = self.record_mut(number) {
             record.holders.insert(slot);
@@ -116,9 +130,11 @@ impl Documents {
         number
     }
 
-    fn place(&mut self, document: &Document) -> u32 {
+    fn place(&mut self, document: &Document, source: IpAddr) -> u32 {
+        *self.brought.entry(source).or_default() += 1;
         let record = Some(Record {
             document: Arc::new(document.clone()),
+            brought_by: source,
             holders: IdSet::default(),
         });
         let number = match self.free.pop() {
@@ -140,12 +156,19 @@ impl Documents {
         let record = self.record_mut(number)?;
         record.holders.remove(slot);
         let claim = record.document.claim();
+        let source = record.brought_by;
         if record.holders.is_empty() {
             self.by_claim.remove(&claim);
             if let Some(place) = self.records.get_mut(number as usize) {
                 *place = None;
             }
             self.free.push(number);
+            if let Some(brought) = self.brought.get_mut(&source) {
+                *brought = brought.saturating_sub(1);
+                if *brought == 0 {
+                    self.brought.remove(&source);
+                }
+            }
         }
         Some(claim.id.key)
     }

@@ -25,6 +25,7 @@ use self::model::{Expected, Model};
 const LIMITS: IndexLimits = IndexLimits {
     session_documents: 6,
     documents: 9,
+    documents_per_source: 5,
     sessions_per_address: 2,
 };
 
@@ -145,6 +146,7 @@ impl Pair {
                 limits: LIMITS,
                 peers: Vec::new(),
                 documents: Default::default(),
+                brought_by: Default::default(),
             },
             rng: StdRng::seed_from_u64(7),
             sessions: Vec::new(),
@@ -358,6 +360,7 @@ fn the_steps_meet_every_refusal() {
         "not registered",
         "observer",
         "session full",
+        "source brought too much",
         "source full",
         "superseded",
         "total full",
@@ -373,6 +376,7 @@ fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::NotRegistered => "not registered",
         Refusal::Observer => "observer",
         Refusal::TooManyOfSession { .. } => "session full",
+        Refusal::TooManyOfSource { .. } => "source brought too much",
         Refusal::TooManyInAll { .. } => "total full",
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct Model {
     /// In order of registration.
     pub(super) peers: Vec<Peer>,
     pub(super) documents: BTreeMap<DocumentClaim, Document>,
+    /// Who announced each of them first.
+    pub(super) brought_by: BTreeMap<DocumentClaim, IpAddr>,
 }
 
 impl Model {
@@ -111,6 +113,8 @@ impl Model {
         let peers = &self.peers;
         self.documents
             .retain(|claim, _| peers.iter().any(|peer| peer.holds(claim)));
+        let documents = &self.documents;
+        self.brought_by.retain(|claim, _| documents.contains_key(claim));
     }
 
     /// Tries on a copy and keeps it when nothing was wrong.
@@ -120,6 +124,9 @@ impl Model {
             return Err(Refusal::Observer);
         }
         let before = peer.documents.clone();
+        let source_ip = peer.joining.account;
+        let brought = |model: &Self| model.brought_by.values().filter(|ip| **ip == source_ip).count();
+        let (old_brought_by, brought_before) = (self.brought_by.clone(), brought(self));
         let mut latest: BTreeMap<DocumentKey, Document> = BTreeMap::new();
         for document in batch {
             latest.insert(document.id.key, document.clone());
@@ -128,6 +135,7 @@ impl Model {
         let mut after = before.clone();
         for document in latest.values() {
             after.insert(document.id.key, document.claim());
+            self.brought_by.entry(document.claim()).or_insert(source_ip);
             let known = self
                 .documents
                 .entry(document.claim())
@@ -144,6 +152,9 @@ impl Model {
         let refusal = if after.len() > self.limits.session_documents {
             let limit = self.limits.session_documents;
             Some(Refusal::TooManyOfSession { limit })
+        } else if brought(self) > self.limits.documents_per_source && brought(self) > brought_before {
+            let limit = self.limits.documents_per_source;
+            Some(Refusal::TooManyOfSource { source_ip, limit })
         } else if self.documents.len() > self.limits.documents && self.documents.len() > old_count {
             let limit = self.limits.documents;
             Some(Refusal::TooManyInAll { limit })
@@ -152,6 +163,7 @@ impl Model {
         };
         if let Some(refusal) = refusal {
             self.documents = old_documents;
+            self.brought_by = old_brought_by;
             self.peer_mut(id).unwrap().documents = before;
             return Err(refusal);
         }
