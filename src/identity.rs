@@ -10,7 +10,7 @@ pub struct PeerName(String);
 
 /// Why a text is no peer name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a peer name has 1 to {max} characters out of letters, digits, '.', '_' and '-', and starts with a letter or digit", max = limits::MAX_NAME_BYTES)]
+#[error("a peer name has 1 to {max} characters out of letters, digits, '.', '_' and '-', starts with a letter or digit, and is no id of 32 hexadecimal digits", max = limits::MAX_NAME_BYTES)]
 pub struct NameError;
 
 impl PeerName {
@@ -27,7 +27,9 @@ impl FromStr for PeerName {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let starts_well = text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if text.len() > limits::MAX_NAME_BYTES || !starts_well || !text.bytes().all(allowed) {
+        // Whoever is asked for a peer by such a text could not tell a name from a session's id.
+        let is_id = parse_id(text).is_ok();
+        if text.len() > limits::MAX_NAME_BYTES || !starts_well || !text.bytes().all(allowed) || is_id {
             return Err(NameError);
         }
         Ok(Self(text.to_owned()))
@@ -155,7 +157,16 @@ mod tests {
         for name in ["alice", "7", "a-b_c.d", &"x".repeat(64)] {
             assert_eq!(name.parse::<PeerName>().unwrap().as_str(), name);
         }
-        for name in ["", "-a", ".a", "a b", "a\u{1b}[0m", "é", &"x".repeat(65)] {
+        for name in [
+            "",
+            "-a",
+            ".a",
+            "a b",
+            "a\u{1b}[0m",
+            "é",
+            &"x".repeat(65),
+            &"a0".repeat(16),
+        ] {
             assert_eq!(name.parse::<PeerName>(), Err(NameError), "{name}");
         }
     }

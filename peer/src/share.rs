@@ -23,6 +23,7 @@ use tokio::{
     net::TcpListener,
     sync::{Mutex, watch},
 };
+use tokio_util::sync::DropGuard;
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
@@ -53,6 +54,8 @@ pub struct ServingAt {
 pub struct Share {
     config: ShareConfig,
     uploads: Uploads,
+    /// Cuts the uploads off when the server is dropped.
+    _ends_uploads: DropGuard,
     /// Listens on the address that the configuration names, until documents are served there.
     taken: StdMutex<Option<TcpListener>>,
     running: Mutex<Option<Running>>,
@@ -74,6 +77,7 @@ impl Share {
     pub fn new(config: ShareConfig, uploads: Uploads) -> Self {
         Self {
             config,
+            _ends_uploads: uploads.ending.clone().drop_guard(),
             uploads,
             taken: StdMutex::default(),
             running: Mutex::new(None),

@@ -13,7 +13,10 @@ use p2p_ci::{
     transport::{Dialer, Incoming, tcp_dialer},
 };
 use tokio::time::Instant;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 use tonic::service::Routes;
 use tonic_health::{
     ServingStatus,
@@ -87,6 +90,8 @@ pub struct Server {
     serving: Serving,
     sessions: TaskTracker,
     stop: CancellationToken,
+    /// Ends the sessions when the server is dropped.
+    _ends_sessions: DropGuard,
     health: HealthReporter,
 }
 
@@ -150,6 +155,7 @@ impl Server {
             local_addr: config.listen,
             serving: Serving::spawn(routes, allowed, incoming),
             sessions,
+            _ends_sessions: stop.clone().drop_guard(),
             stop,
             health,
         })

@@ -6,7 +6,13 @@ use std::{
     time::Duration,
 };
 
-use p2p_ci::{client::registry::RegistryClient, document::Document, message::Holder, shutdown::Signals};
+use p2p_ci::{
+    client::{Answers, registry::RegistryClient},
+    document::Document,
+    message::{Holder, Reachability, WatchEvent},
+    pb,
+    shutdown::Signals,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -208,7 +214,7 @@ pub(super) async fn keep_mirroring(context: Context, mirror: Mirror) {
     let rounds = async {
         loop {
             match one_round(&context, &mirror).await {
-                Ok(client) => wait_for_news(&client, ROUND).await,
+                Ok(mut watched) => wait_for_news(&mut watched.events, ROUND).await,
                 Err(error) => {
                     tracing::info!(%error, "mirroring pauses");
                     tokio::time::sleep(PAUSE_WITHOUT_REGISTRY).await;
@@ -223,8 +229,17 @@ pub(super) async fn keep_mirroring(context: Context, mirror: Mirror) {
     }
 }
 
-async fn one_round(context: &Context, mirror: &Mirror) -> Result<RegistryClient, PeerError> {
+/// What happens at the registry since a round began.
+struct Watched {
+    events: Answers<pb::WatchResponse, WatchEvent>,
+    /// Keeps the connection.
+    _client: RegistryClient,
+}
+
+async fn one_round(context: &Context, mirror: &Mirror) -> Result<Watched, PeerError> {
     let client = context.connect().await?;
+    // Before the round, so that nothing is missed which is announced meanwhile.
+    let events = client.watch().await.map_err(|error| context.registry_error(error))?;
     let summary = mirror.run(&client, Arc::new(Log)).await.map_err(|error| match error {
         MirrorError::Registry(error) => context.registry_error(error),
         MirrorError::Store(error) => PeerError::Store(error),
@@ -232,18 +247,19 @@ async fn one_round(context: &Context, mirror: &Mirror) -> Result<RegistryClient,
     if summary.fetched > 0 {
         tracing::info!(documents = summary.fetched, bytes = summary.bytes, "mirrored");
     }
-    Ok(client)
+    Ok(Watched {
+        events,
+        _client: client,
+    })
 }
 
 /// Waits until something new may be had, or `at_most` is over.
-async fn wait_for_news(client: &RegistryClient, at_most: Duration) {
-    use p2p_ci::message::{Reachability, WatchEvent};
+async fn wait_for_news(events: &mut Answers<pb::WatchResponse, WatchEvent>, at_most: Duration) {
     let news = async {
-        let mut events = client.watch().await?;
         while let Some(event) = events.next().await? {
             if matches!(
                 event,
-                WatchEvent::Announced(_) | WatchEvent::Reachability(_, Reachability::Reachable)
+                WatchEvent::Announced(_) | WatchEvent::Reachability(_, Reachability::Reachable) | WatchEvent::Reset
             ) {
                 break;
             }
