@@ -25,6 +25,9 @@ use crate::{
 /// Requests of a session that wait for the network. Enough to keep it busy; a full queue makes the sender wait.
 const SESSION_QUEUE: usize = 16;
 
+/// What happens in the index, as it happens.
+pub type WatchEvents = Answers<pb::WatchResponse, WatchEvent>;
+
 /// Documents that one listing may name: twice what a registry takes in, by its default.
 const MAX_LISTED_DOCUMENTS: usize = 400_000;
 
@@ -180,7 +183,7 @@ impl RegistryClient {
     /// # Errors
     ///
     /// Every [`CallError`].
-    pub async fn watch(&self) -> Result<Answers<pb::WatchResponse, WatchEvent>, CallError> {
+    pub async fn watch(&self) -> Result<WatchEvents, CallError> {
         let mut client = self.inner.clone();
         let response = within("the watch", client.watch(pb::WatchRequest {}))
             .await

@@ -50,6 +50,16 @@ pub struct Options {
     only: Option<String>,
 }
 
+impl Options {
+    /// Every check in its short form.
+    pub fn short() -> Self {
+        Self {
+            short: true,
+            only: None,
+        }
+    }
+}
+
 /// How often everything is done.
 #[derive(Debug, Clone, Copy)]
 struct Amounts {

@@ -7,10 +7,9 @@ use std::{
 };
 
 use p2p_ci::{
-    client::{Answers, registry::RegistryClient},
+    client::registry::{RegistryClient, WatchEvents},
     document::Document,
     message::{Holder, Reachability, WatchEvent},
-    pb,
     shutdown::Signals,
 };
 use tokio::time::Instant;
@@ -231,7 +230,7 @@ pub(super) async fn keep_mirroring(context: Context, mirror: Mirror) {
 
 /// What happens at the registry since a round began.
 struct Watched {
-    events: Answers<pb::WatchResponse, WatchEvent>,
+    events: WatchEvents,
     /// Keeps the connection.
     _client: RegistryClient,
 }
@@ -254,7 +253,7 @@ async fn one_round(context: &Context, mirror: &Mirror) -> Result<Watched, PeerEr
 }
 
 /// Waits until something new may be had, or `at_most` is over.
-async fn wait_for_news(events: &mut Answers<pb::WatchResponse, WatchEvent>, at_most: Duration) {
+async fn wait_for_news(events: &mut WatchEvents, at_most: Duration) {
     let news = async {
         while let Some(event) = events.next().await? {
             if matches!(
