@@ -131,7 +131,9 @@ pub(super) fn look_at_news(inner: &Inner, news: &News, look: &Look<'_>) -> Optio
         .filter_map(|candidate| sight_again(&root.dir, candidate).ok())
         .collect();
     note(inner, news, &sightings);
-    let selection = select_from(inner, &root, sightings, &news.whole, look)?;
+    // A writer that closes a file may open it again for the next piece; who renames one has finished it.
+    let renamed = news.whole.difference(&news.written).cloned().collect();
+    let selection = select_from(inner, &root, sightings, &renamed, look)?;
     let changes = lock(&inner.state).apply(selection.selected, Scope::Numbers(&news.numbers), since);
     inner.publish(&changes);
     Some(())
@@ -164,13 +166,13 @@ fn select_from(
     inner: &Inner,
     root: &Root,
     sightings: Vec<Sighting>,
-    whole: &HashSet<PathBuf>,
+    renamed: &HashSet<PathBuf>,
     look: &Look<'_>,
 ) -> Option<Selection> {
     let selector = Selector {
         root: &root.dir,
         state: &inner.state,
-        whole,
+        renamed,
         cancel: look.cancel,
         on_progress: look.on_progress,
     };

@@ -33,8 +33,8 @@ pub(super) struct Selector<'a> {
     pub(super) root: &'a Dir,
     /// What is known.
     pub(super) state: &'a Mutex<State>,
-    /// Files that an event told to be whole.
-    pub(super) whole: &'a HashSet<PathBuf>,
+    /// Files that an event told to be whole: they need no time to settle.
+    pub(super) renamed: &'a HashSet<PathBuf>,
     /// Ends the selection early.
     pub(super) cancel: &'a AtomicBool,
     /// Is told how far hashing has come.
@@ -136,7 +136,7 @@ fn admit(
     let mut jobs = Vec::new();
     for mut queue in waiting {
         while let Some(sighting) = queue.pop_front() {
-            match judge(&mut state, &sighting, selector.whole, being_written) {
+            match judge(&mut state, &sighting, selector.renamed, being_written) {
                 Verdict::Known(digested) => {
                     selection.cached += 1;
                     selection.take(sighting, digested);
@@ -160,7 +160,7 @@ fn admit(
 fn judge(
     state: &mut State,
     sighting: &Sighting,
-    whole: &HashSet<PathBuf>,
+    renamed: &HashSet<PathBuf>,
     being_written: &HashSet<(u64, u64)>,
 ) -> Verdict {
     let path = &sighting.candidate.path;
@@ -179,7 +179,7 @@ fn judge(
     if let Some(reason) = state.refused.get(&sighting.identity) {
         return Verdict::Refused(*reason);
     }
-    let settle_time = if whole.contains(path) {
+    let settle_time = if renamed.contains(path) {
         Duration::ZERO
     } else {
         SETTLE_TIME

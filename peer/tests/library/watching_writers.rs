@@ -22,6 +22,9 @@ fn watched(folder: &Folder) -> (Library, Watcher) {
 /// Longer than any silence after which a file counts as settled.
 const LONG_SILENCE: Duration = Duration::from_millis(1_600);
 
+/// Shorter than the silence after which a closed file counts as settled.
+const REOPENED_AFTER: Duration = Duration::from_millis(700);
+
 #[test]
 fn a_slow_copy_is_announced_when_it_is_whole() {
     let folder = Folder::new();
@@ -40,6 +43,23 @@ fn a_slow_copy_is_announced_when_it_is_whole() {
     drop(file);
     until(PROMPTLY, "closed", || library.get(txt(1)).is_some());
     assert_holds(&library, txt(1), &whole);
+}
+
+#[test]
+fn a_file_that_is_closed_between_its_pieces_is_announced_once() {
+    let folder = Folder::new();
+    let (library, _watcher) = watched(&folder);
+    let path = folder.path("rfc1.txt");
+    for _ in 0..6 {
+        let mut file = File::options().create(true).append(true).open(&path).unwrap();
+        file.write_all(b"a piece ").unwrap();
+        drop(file);
+        never_within(REOPENED_AFTER, "announced between two pieces", || {
+            library.get(txt(1)).is_some()
+        });
+    }
+    until(PROMPTLY, "settled", || library.get(txt(1)).is_some());
+    assert_holds(&library, txt(1), &b"a piece ".repeat(6));
 }
 
 #[test]

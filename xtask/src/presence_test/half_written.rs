@@ -41,6 +41,8 @@ enum Manner {
     Renamed,
     /// Gives it its final length first, as downloaders of pieces do.
     Sized,
+    /// Closes it after each piece and opens it again for the next one, as `>>` in a shell does.
+    Reopened,
 }
 
 /// One file on its way.
@@ -63,7 +65,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
     watch.wait_for("the end of its snapshot", SOON, |value| {
         is_event(value, "snapshot_end").then_some(())
     })?;
-    let manners = [Manner::Open, Manner::Renamed, Manner::Sized];
+    let manners = [Manner::Open, Manner::Renamed, Manner::Sized, Manner::Reopened];
     let files: Vec<Slow> = manners
         .into_iter()
         .cycle()
@@ -105,7 +107,7 @@ impl Slow {
     fn write(&self, cluster: &Cluster, folder: &Path) -> Result<Duration> {
         let path = folder.join(format!("rfc{}.txt", self.number));
         let growing = match self.manner {
-            Manner::Open | Manner::Sized => path.clone(),
+            Manner::Open | Manner::Sized | Manner::Reopened => path.clone(),
             Manner::Renamed => folder.join(format!(".rfc{}.txt.Ab1Cd2", self.number)),
         };
         let mut file = File::create(&growing)?;
@@ -116,8 +118,14 @@ impl Slow {
         for piece in 0..PIECES {
             if piece > 0 {
                 self.pause(cluster, piece)?;
+                if let Manner::Reopened = self.manner {
+                    file = File::options().append(true).open(&growing)?;
+                }
             }
             file.write_all(&self.piece(piece))?;
+            if let Manner::Reopened = self.manner {
+                file = File::open(&growing)?;
+            }
         }
         drop(file);
         if let Manner::Renamed = self.manner {
