@@ -15,7 +15,7 @@ use p2p_ci::{
 
 /// The exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 usage, 3 not found (no active peer has it), \
-4 registry or every holder unreachable, 5 integrity failure, 6 partly done.";
+4 registry or every holder unreachable, 5 integrity failure, 6 partly done, 130 interrupted.";
 
 /// Every RFC, from the peers around you: shares a folder of RFCs, and downloads what it lacks from other peers.
 #[derive(Debug, Parser)]

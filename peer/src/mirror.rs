@@ -25,7 +25,7 @@ use p2p_ci::{
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use self::plan::{Problem, choose, rank};
+pub use self::plan::{Chosen, Problem, choose, is_tie, rank};
 use self::{plan::Plan, worker::Worker};
 use crate::{
     library::{Library, StoreError, Target},
@@ -81,6 +81,8 @@ pub struct Summary {
     pub present: u64,
     /// Documents whose files here have other bytes, and were left as they are.
     pub kept: u64,
+    /// Documents of which the peers hold several versions; one of each was wanted.
+    pub contested: u64,
     /// Documents that could not be had, and why.
     pub failures: Vec<(DocumentId, Problem)>,
     /// Documents by the peer that sent them.
@@ -155,8 +157,8 @@ impl Mirror {
     pub async fn run(&self, client: &RegistryClient, observer: Arc<dyn Observer>) -> Result<Summary, MirrorError> {
         let mut summary = Summary::default();
         let mut plan = Plan::default();
-        for entry in choose(self.list(client).await?) {
-            self.consider(entry, &mut plan, &mut summary, &*observer);
+        for chosen in choose(self.list(client).await?) {
+            self.consider(chosen, &mut plan, &mut summary, &*observer);
         }
         plan.order_rarest_first();
         let (documents, bytes) = plan.totals();
@@ -217,7 +219,11 @@ impl Mirror {
     }
 
     /// Decides whether a document is missing.
-    fn consider(&self, entry: DocumentEntry, plan: &mut Plan, summary: &mut Summary, observer: &dyn Observer) {
+    fn consider(&self, chosen: Chosen, plan: &mut Plan, summary: &mut Summary, observer: &dyn Observer) {
+        if !chosen.others.is_empty() {
+            summary.contested += 1;
+        }
+        let Chosen { entry, others } = chosen;
         match self.library.get(entry.document.id.key) {
             Some(held) if held.id == entry.document.id => summary.present += 1,
             Some(held) if !self.replace => {
@@ -229,9 +235,34 @@ impl Mirror {
                     entry.document.id.sha256.fmt_short()
                 ));
             }
-            Some(_) | None => plan.add(entry),
+            Some(_) | None => {
+                if let Some(line) = contest(&entry, &others) {
+                    observer.note(&line);
+                }
+                plan.add(entry);
+            }
         }
     }
+}
+
+/// Says which of several versions is taken, and why; `None` where there is only one.
+fn contest(entry: &DocumentEntry, others: &[DocumentEntry]) -> Option<String> {
+    let best = others.first()?;
+    let told = |entry: &DocumentEntry| {
+        let holders = entry.holder_count;
+        format!("SHA-256 {}, {holders} holders", entry.document.id.sha256.fmt_short())
+    };
+    let why = if is_tie(entry, best) {
+        "a tie, which the smaller digest wins"
+    } else {
+        "held more widely"
+    };
+    Some(format!(
+        "{} exists with different bytes: took {} ({why}), not {}; `peer get --sha256` takes another",
+        entry.document.id.key,
+        told(entry),
+        told(best),
+    ))
 }
 
 /// Runs a worker for each holder that has something to give, until no holder has.

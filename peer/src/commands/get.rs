@@ -13,6 +13,7 @@ use crate::{
     error::{Exit, PeerError},
     getter::{Getter, Got, How, Wish},
     limits,
+    mirror::is_tie,
     output::{
         Output, human,
         json::{GetObject, GetOutcome, HolderObject},
@@ -135,7 +136,16 @@ pub(super) fn report(got: &Got, output: &mut Output) -> Result<(), PeerError> {
     }
     if !got.others.is_empty() {
         let holders = human::count(u64::from(got.entry.holder_count), "holder");
-        output.message(format_args!("{key}: took SHA-256 {} ({holders})", sha256.fmt_short()));
+        let tie = got.others.iter().any(|other| is_tie(&got.entry, other));
+        let why = if tie {
+            "; a tie, which the smaller digest wins"
+        } else {
+            ""
+        };
+        output.message(format_args!(
+            "{key}: took SHA-256 {} ({holders}{why})",
+            sha256.fmt_short()
+        ));
     }
     match &got.how {
         How::Present(path) if output.is_json() => {

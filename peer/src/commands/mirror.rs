@@ -118,6 +118,8 @@ fn report(summary: &Summary, took: Duration, output: &mut Output) -> Result<Exit
                 fetched: summary.fetched,
                 present: summary.present,
                 failed,
+                kept: summary.kept,
+                contested: summary.contested,
                 bytes: summary.bytes,
                 holders: summary.by_holder.len() as u64,
                 duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -125,24 +127,36 @@ fn report(summary: &Summary, took: Duration, output: &mut Output) -> Result<Exit
         })?;
     } else {
         output.lines(format_args!(
-            "mirrored {}, {} bytes from {} in {} ({} already there, {failed} failed)",
+            "mirrored {}, {} bytes from {} in {} ({} already there, {failed} failed{}{})",
             human::count(summary.fetched, "document"),
             summary.bytes,
             human::count(summary.by_holder.len() as u64, "peer"),
             human::span(took),
             summary.present,
+            told(summary.kept, "left alone with other bytes"),
+            told(summary.contested, "in several versions"),
         ))?;
     }
     Ok(exit_of(summary))
 }
 
+/// A count that is worth a word only where there is something to count.
+fn told(count: u64, what: &str) -> String {
+    if count == 0 {
+        String::new()
+    } else {
+        format!(", {count} {what}")
+    }
+}
+
 fn exit_of(summary: &Summary) -> Exit {
     let nothing = summary.fetched == 0 && summary.present == 0;
     if summary.interrupted {
-        return if nothing { Exit::Interrupted } else { Exit::Partly };
+        return Exit::Interrupted;
     }
     match summary.failures.as_slice() {
         [] if nothing && summary.kept == 0 => Exit::NotFound,
+        [] if summary.kept > 0 => Exit::Partly,
         [] => Exit::Done,
         failures if nothing && failures.iter().all(|(_, problem)| problem.integrity) => Exit::Integrity,
         _ if nothing => Exit::Unreachable,

@@ -1,10 +1,13 @@
 //! Which document to fetch from which holder. Pure: no network, no disk, no clock.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use p2p_ci::{
     address,
-    document::{Document, DocumentId},
+    document::{Document, DocumentId, DocumentKey, Format},
     identity::SessionId,
     message::{DocumentEntry, Holder},
 };
@@ -205,22 +208,47 @@ fn nobody_left() -> Problem {
     }
 }
 
-/// Of several documents of one number and format, the one to mirror: for metadata the newest, else the one that most
-/// peers hold. Ties go to the smaller digest, so that everybody chooses alike.
+/// A document to mirror.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chosen {
+    /// The version that was chosen.
+    pub entry: DocumentEntry,
+    /// The other versions of its number and format, the best one first. None of metadata, whose old versions are just
+    /// that.
+    pub others: Vec<DocumentEntry>,
+}
+
+/// Of several documents of one number and format, the one to mirror: for metadata the newest, else the one of the best
+/// [`rank`]. Ties go to the smaller digest, so that everybody chooses alike.
 #[must_use]
-pub fn choose(entries: Vec<DocumentEntry>) -> Vec<DocumentEntry> {
-    let mut chosen: HashMap<p2p_ci::document::DocumentKey, DocumentEntry> = HashMap::new();
+pub fn choose(entries: Vec<DocumentEntry>) -> Vec<Chosen> {
+    let mut versions: BTreeMap<DocumentKey, Vec<DocumentEntry>> = BTreeMap::new();
     for entry in entries {
-        match chosen.get(&entry.document.id.key) {
-            Some(other) if rank(other) >= rank(&entry) => {}
-            _ => {
-                chosen.insert(entry.document.id.key, entry);
-            }
-        }
+        versions.entry(entry.document.id.key).or_default().push(entry);
     }
-    let mut entries: Vec<DocumentEntry> = chosen.into_values().collect();
-    entries.sort_by_key(|entry| entry.document.id);
-    entries
+    let choose_one = |(key, mut versions): (DocumentKey, Vec<DocumentEntry>)| {
+        versions.sort_by_key(|entry| Reverse(rank(entry)));
+        let mut versions = versions.into_iter();
+        let entry = versions.next()?;
+        let others = match key.format {
+            Format::Json => Vec::new(),
+            Format::Txt | Format::Html | Format::Pdf | Format::Xml => versions.collect(),
+        };
+        Some(Chosen { entry, others })
+    };
+    versions.into_iter().filter_map(choose_one).collect()
+}
+
+/// Whether nothing but its digest speaks for `chosen` against `other`.
+#[must_use]
+pub fn is_tie(chosen: &DocumentEntry, other: &DocumentEntry) -> bool {
+    chosen.holder_count == other.holder_count && addresses(chosen) == addresses(other)
+}
+
+/// At how many addresses a version is known to be held.
+fn addresses(entry: &DocumentEntry) -> usize {
+    let ips = entry.holders.iter().map(|holder| holder.address.ip());
+    ips.map(address::accountable).collect::<BTreeSet<_>>().len()
 }
 
 /// Larger is better: versions that are held at more addresses first, then those that more peers hold. One machine can
@@ -228,22 +256,14 @@ pub fn choose(entries: Vec<DocumentEntry>) -> Vec<DocumentEntry> {
 #[must_use]
 pub fn rank(entry: &DocumentEntry) -> impl Ord + use<> {
     let modified = match entry.document.id.key.format {
-        p2p_ci::document::Format::Json => entry.document.modified,
-        p2p_ci::document::Format::Txt
-        | p2p_ci::document::Format::Html
-        | p2p_ci::document::Format::Pdf
-        | p2p_ci::document::Format::Xml => None,
+        Format::Json => entry.document.modified,
+        Format::Txt | Format::Html | Format::Pdf | Format::Xml => None,
     };
-    let addresses: BTreeSet<_> = entry
-        .holders
-        .iter()
-        .map(|holder| address::accountable(holder.address.ip()))
-        .collect();
     (
         modified,
-        addresses.len(),
+        addresses(entry),
         entry.holder_count,
-        std::cmp::Reverse(entry.document.id.sha256),
+        Reverse(entry.document.id.sha256),
     )
 }
 
@@ -341,8 +361,11 @@ mod tests {
             entry(1, b"y", &[1, 2]),
             entry(2, b"z", &[1]),
         ]);
-        let digests: Vec<Sha256> = chosen.iter().map(|entry| entry.document.id.sha256).collect();
+        let digests: Vec<Sha256> = chosen.iter().map(|chosen| chosen.entry.document.id.sha256).collect();
         assert_eq!(digests, [Sha256::of(b"y"), Sha256::of(b"z")]);
+        assert_eq!(chosen[0].others, [entry(1, b"x", &[1])], "and the other one is told");
+        assert!(!is_tie(&chosen[0].entry, &chosen[0].others[0]));
+        assert!(is_tie(&entry(1, b"x", &[1]), &entry(1, b"y", &[2])));
         let json = |bytes: &[u8], holders: &[u8], seconds| {
             let mut entry = entry(1, bytes, holders);
             entry.document.id.key.format = Format::Json;
@@ -350,6 +373,7 @@ mod tests {
             entry
         };
         let chosen = choose(vec![json(b"old", &[1, 2], 1), json(b"new", &[1], 2)]);
-        assert_eq!(chosen[0].document.id.sha256, Sha256::of(b"new"));
+        assert_eq!(chosen[0].entry.document.id.sha256, Sha256::of(b"new"));
+        assert_eq!(chosen[0].others, [], "old metadata contradicts nothing");
     }
 }

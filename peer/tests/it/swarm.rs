@@ -129,6 +129,53 @@ async fn of_two_versions_the_one_with_most_holders_is_taken_unless_the_digest_sa
     );
 }
 
+/// Keeps what people are told.
+#[derive(Default)]
+struct Told(std::sync::Mutex<Vec<String>>);
+
+impl Observer for Told {
+    fn planned(&self, _: u64, _: u64) {}
+    fn received(&self, _: u64) {}
+    fn stored(&self, _: &Document, _: &Holder) {}
+    fn note(&self, line: &str) {
+        self.0.lock().unwrap().push(line.to_owned());
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_tells_which_of_several_versions_it_takes() {
+    let registry = TestRegistry::start().await;
+    let _alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", b"most"), ("rfc2.txt", b"a")]).await;
+    let _bob = TestPeer::start(&registry, "bob", &[("rfc1.txt", b"most"), ("rfc2.txt", b"b")]).await;
+    let _carol = TestPeer::start(&registry, "carol", &[("rfc1.txt", b"rare"), ("rfc3.txt", b"c")]).await;
+    let (folder, state, told) = (
+        TempDir::new().unwrap(),
+        TempDir::new().unwrap(),
+        Arc::new(Told::default()),
+    );
+    let mirror = Mirror {
+        dialer: dialer(),
+        library: open_library(folder.path(), state.path()),
+        target: Target::open(folder.path(), Durability::None).unwrap(),
+        selection: Selection::default(),
+        replace: false,
+        stop: CancellationToken::new(),
+    };
+    let observer = Arc::clone(&told) as Arc<dyn Observer>;
+    let summary = mirror.run(&registry.client().await, observer).await.unwrap();
+    assert_eq!((summary.fetched, summary.contested), (3, 2));
+    assert_eq!(fs::read(folder.path().join("rfc1.txt")).unwrap(), b"most");
+    let digest = |bytes: &[u8]| p2p_ci::digest::Sha256::of(bytes).fmt_short().to_string();
+    let lines = told.0.lock().unwrap().clone();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        lines[0].contains("RFC 1 ") && lines[0].contains("held more widely"),
+        "{lines:?}"
+    );
+    assert!(lines[0].contains(&digest(b"most")) && lines[0].contains(&digest(b"rare")));
+    assert!(lines[1].contains("RFC 2 ") && lines[1].contains("a tie"), "{lines:?}");
+}
+
 #[tokio::test]
 async fn what_changes_in_a_folder_changes_in_the_index() {
     let registry = TestRegistry::start().await;

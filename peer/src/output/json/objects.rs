@@ -286,6 +286,10 @@ pub struct MirrorSummary {
     pub present: u64,
     /// Documents that could not be had.
     pub failed: u64,
+    /// Documents whose files here have other bytes, and were left as they are.
+    pub kept: u64,
+    /// Documents of which the peers hold several versions.
+    pub contested: u64,
     /// Bytes of the documents that were fetched.
     pub bytes: u64,
     /// Peers that they came from.
