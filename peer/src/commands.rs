@@ -105,7 +105,7 @@ async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send
 
 /// Opens the folder that downloads are written to.
 async fn target_of(args: &TargetArgs) -> Result<Target, PeerError> {
-    let durability = match args.durability {
+    let durability = match args.durability.unwrap_or(DurabilityArg::End) {
         DurabilityArg::None => Durability::None,
         DurabilityArg::End => Durability::End,
         DurabilityArg::File => Durability::File,

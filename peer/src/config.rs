@@ -121,9 +121,10 @@ pub struct TargetArgs {
     /// Replaces existing files whose bytes differ.
     #[arg(long)]
     pub force: bool,
-    /// When written files are forced to the disk: never, once at the end, or each one.
-    #[arg(long, value_enum, default_value_t = DurabilityArg::End)]
-    pub durability: DurabilityArg,
+    /// When written files are forced to the disk: never, once at the end, or each one [default: each one of up to 16
+    /// RFCs that `get` was asked for, else once at the end, which waits for whatever else the machine is writing].
+    #[arg(long, value_enum)]
+    pub durability: Option<DurabilityArg>,
     /// Prints results as JSON, one a line.
     #[arg(long)]
     pub json: bool,

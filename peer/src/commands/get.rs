@@ -40,8 +40,16 @@ pub async fn run(context: &Context, args: &GetArgs) -> Result<Exit, PeerError> {
     let getter = Getter::new(context.clone(), client, target.clone(), wish);
     let mut tally = Tally::default();
     for number in numbers {
-        let exit = get_one(&getter, number, args, &mut output).await?;
-        tally.count(exit);
+        match get_one(&getter, number, args, &mut output).await {
+            Ok(exit) => tally.count(exit),
+            // What was got before is there, and the rest would fail alike.
+            Err(error @ PeerError::Registry { .. }) if tally.done > 0 => {
+                output.message(&error);
+                tally.count(error.exit());
+                break;
+            }
+            Err(error) => return Err(error),
+        }
     }
     super::blocking("writing to the disk", move || target.finish()).await??;
     Ok(tally.exit())
@@ -53,8 +61,8 @@ const FEW_FILES: usize = 16;
 
 fn durable(args: &TargetArgs, files: usize) -> TargetArgs {
     let mut args = args.clone();
-    if args.durability == DurabilityArg::End && files <= FEW_FILES {
-        args.durability = DurabilityArg::File;
+    if files <= FEW_FILES {
+        args.durability.get_or_insert(DurabilityArg::File);
     }
     args
 }

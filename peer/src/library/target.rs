@@ -146,7 +146,7 @@ impl Target {
     }
 
     /// The document that is there already, if one is: under its own name, or as Debian's packages
-    /// and other tools name and pack it. Reads the whole file, but no more than a document may have.
+    /// and other tools name and pack it; never in a folder below. Reads the whole file, but no more than a document may have.
     ///
     /// # Errors
     ///
@@ -308,7 +308,9 @@ impl TargetInner {
             let mut names: HashMap<DocumentKey, Vec<Candidate>> = HashMap::new();
             // A folder that may be written into but not listed has no names that could be known.
             let sightings = walk(&self.dir).map(|walked| walked.sightings).unwrap_or_default();
-            for Sighting { candidate, .. } in sightings {
+            // What lies deeper is not where a document would be stored.
+            let own = |path: &Path| path.parent() == Some(Path::new(""));
+            for Sighting { candidate, .. } in sightings.into_iter().filter(|s| own(&s.candidate.path)) {
                 names.entry(candidate.name.key).or_default().push(candidate);
             }
             for candidates in names.values_mut() {

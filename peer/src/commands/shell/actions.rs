@@ -25,7 +25,7 @@ use crate::{
         lookup::{nobody_has, show_documents},
         peers,
     },
-    config::{DurabilityArg, GetArgs, TargetArgs},
+    config::{GetArgs, TargetArgs},
     error::PeerError,
     output::Output,
     uplink::{LinkState, NodeEvent},
@@ -239,7 +239,7 @@ impl Shell {
             target: TargetArgs {
                 to: self.library.root().to_owned(),
                 force: download.force,
-                durability: DurabilityArg::End,
+                durability: None,
                 json: false,
             },
         };
