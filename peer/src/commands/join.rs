@@ -24,7 +24,7 @@ use crate::{
     limits,
     mirror::{Mirror, Selection},
     node::{Node, NodeConfig},
-    output::{Output, human, json::JoinEvent},
+    output::{Output, human, is_reader_gone, json::JoinEvent},
     state::{PeerState, StateDir, StateFile},
     uplink::NodeEvent,
     vital::Vital,
@@ -58,10 +58,10 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
     if !args.json {
         let documents = human::count(report.documents as u64, "document");
         let ignored = human::count(report.skipped.total(), "other file");
-        output.lines(format_args!(
+        courtesy(output.lines(format_args!(
             "sharing {documents} of {} ({ignored} ignored)",
             shown(&args.dir)
-        ))?;
+        )))?;
     }
     let node = Node::start(
         node_config(context, &args.sharing),
@@ -79,6 +79,7 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
         events: node.events(),
         output,
         told_reason: None,
+        was_registered: false,
     };
     let ended = tokio::select! {
         ended = follower.follow(args) => ended,
@@ -143,6 +144,14 @@ async fn borne(refusal: &Option<(String, Instant)>) -> String {
     }
 }
 
+/// Sharing goes on, whether or not somebody reads about it.
+fn courtesy(told: Result<(), PeerError>) -> Result<(), PeerError> {
+    match told {
+        Err(error) if is_reader_gone(&error) => Ok(()),
+        told => told,
+    }
+}
+
 /// Tells people and programs what happens to the peer.
 struct Follower {
     state: StateDir,
@@ -152,12 +161,13 @@ struct Follower {
     output: Output,
     /// Why there is no session, as people were last told.
     told_reason: Option<String>,
+    /// Whether there ever was a session to leave.
+    was_registered: bool,
 }
 
 impl Follower {
     async fn follow(&mut self, args: &JoinArgs) -> Result<(), PeerError> {
         let mut serving = None;
-        let mut was_registered = false;
         // Why this peer is not taken in, and until when that is borne.
         let mut refusal: Option<(String, Instant)> = None;
         loop {
@@ -180,7 +190,7 @@ impl Follower {
                 serving = Some(*address);
             }
             if let NodeEvent::Registered { name, .. } = &event {
-                was_registered = true;
+                self.was_registered = true;
                 refusal = None;
                 if let Some(address) = serving {
                     let root = args.dir.to_string_lossy().into_owned();
@@ -198,7 +208,7 @@ impl Follower {
             }
             // Only a newcomer gives up: one that was registered before is wanted back by somebody.
             if let NodeEvent::Refused(failure) = &event
-                && !was_registered
+                && !self.was_registered
             {
                 if !may_pass(failure) {
                     return Err(PeerError::Refused(failure.message.clone()));
@@ -221,15 +231,20 @@ impl Follower {
     }
 
     fn left(&mut self) -> Result<(), PeerError> {
-        self.tell(&NodeEvent::Left)
+        if self.was_registered {
+            self.tell(&NodeEvent::Left)
+        } else {
+            Ok(())
+        }
     }
 
     fn tell(&mut self, event: &NodeEvent) -> Result<(), PeerError> {
-        if self.output.is_json() {
+        let told = if self.output.is_json() {
             self.tell_programs(event)
         } else {
             self.tell_people(event)
-        }
+        };
+        courtesy(told)
     }
 
     fn tell_programs(&mut self, event: &NodeEvent) -> Result<(), PeerError> {

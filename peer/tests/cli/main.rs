@@ -13,6 +13,7 @@ mod answers;
 mod health;
 mod prompt;
 mod registries;
+mod sharing;
 mod support;
 mod terminal;
 mod usage;

@@ -1,0 +1,60 @@
+//! `peer join`: what does not end it, and what it says when it ends.
+
+use std::{fs, process::Stdio};
+
+use rustix::process::Signal;
+
+use crate::support::{Cluster, TEXT, peer, send, within};
+
+#[tokio::test]
+async fn a_reader_that_leaves_does_not_end_the_sharing() {
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder("alice", &[]);
+    let mut command = cluster.peer();
+    command.args(["join", "--name", "alice"]).arg(&folder);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    fs::write(folder.join("rfc7.txt"), TEXT).unwrap();
+    // It is found only by telling, and failing to tell, that it was announced.
+    within("RFC 7 of a peer that nobody reads", async {
+        loop {
+            let found = cluster.peer().args(["lookup", "7"]).output().await.unwrap();
+            if found.status.success() {
+                break;
+            }
+            assert_eq!(child.try_wait().unwrap(), None, "sharing has ended");
+        }
+    })
+    .await;
+    send(&child, Signal::INT);
+    assert_eq!(within("its end", child.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_peer_that_was_never_registered_does_not_say_that_it_left() {
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder("dora", &[]);
+    let mut command = peer();
+    command
+        .args(["join", "--registry", "http://127.0.0.1:1", "--state-dir"])
+        .arg(cluster.state_dir())
+        .arg(&folder)
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = String::new();
+    let mut stdout = child.stdout.take().unwrap();
+    within("that it cannot register", async {
+        use tokio::io::AsyncReadExt as _;
+        let mut piece = [0; 256];
+        while !told.contains("not registered") {
+            let count = stdout.read(&mut piece).await.unwrap();
+            assert!(count > 0, "{told}");
+            told.push_str(&String::from_utf8_lossy(&piece[..count]));
+        }
+        send(&child, Signal::INT);
+        stdout.read_to_string(&mut told).await.unwrap();
+    })
+    .await;
+    assert!(!told.contains("left"), "{told}");
+    assert_eq!(within("its end", child.wait()).await.unwrap().code(), Some(0));
+}
