@@ -11,7 +11,13 @@ pub mod probe;
 pub mod shell;
 pub mod watch;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use p2p_ci::{
     client::registry::RegistryClient,
@@ -114,13 +120,25 @@ async fn target_of(args: &TargetArgs) -> Result<Target, PeerError> {
     Ok(blocking("opening the target folder", move || Target::open(&to, durability)).await??)
 }
 
-/// Opens a folder of documents, and tells what its owner should know.
+/// Ends blocking work when whoever waits for it no longer does.
+struct Cancels(Arc<AtomicBool>);
+
+impl Drop for Cancels {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Opens a folder of documents, and tells what its owner should know. A first look at a large folder takes a while, and
+/// ends when the returned future is dropped.
 async fn open_library(dir: &Path, state_dir: &Path, output: &mut Output) -> Result<(Library, ScanReport), PeerError> {
     let (dir, state_dir) = (dir.to_owned(), state_dir.to_owned());
     let bar = Arc::new(Progress::download(output, "hashing", 0));
     let shown = Arc::clone(&bar);
+    let cancel = Arc::new(AtomicBool::new(false));
+    let _cancels = Cancels(Arc::clone(&cancel));
     let opened = blocking("reading the shared folder", move || {
-        Library::open(&dir, &state_dir, &|progress| {
+        Library::open_unless(&cancel, &dir, &state_dir, &|progress| {
             shown.set(progress.bytes_done, progress.bytes_total)
         })
     })

@@ -13,8 +13,8 @@
 //!
 //! # Which bytes are served
 //!
-//! A file is hashed once, when it is whole: when its writer has closed it or it was renamed into place, or where no
-//! event tells, when it was left alone for a second. It is served from one descriptor while its identity (device,
+//! A file is hashed once, when it is whole: when it was renamed into place, or when it is closed, as far as events tell,
+//! and was left alone for a second. It is served from one descriptor while its identity (device,
 //! inode, size, times) is that of the file that was hashed, and hashed again on the way ([`DocumentReader`]).
 //!
 //! # Modules, in reading order
@@ -52,7 +52,6 @@ use std::{
     io::{self, Read as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
-    thread,
 };
 
 use cap_std::{ambient_authority, fs::Dir};
@@ -74,7 +73,7 @@ use self::{
     digest::Digested,
     identity::FileIdentity,
     scan::Look,
-    state::{Changes, Scope, Selected, State},
+    state::{Changes, Selected, State},
     walk::{Candidate, Folder},
 };
 
@@ -129,6 +128,20 @@ impl Library {
         state_dir: &Path,
         on_progress: &(dyn Fn(ScanProgress) + Sync),
     ) -> Result<(Self, ScanReport), LibraryError> {
+        Self::open_unless(&AtomicBool::new(false), root, state_dir, on_progress)
+    }
+
+    /// The same, but ends before the next file once `cancel` is set.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), and [`LibraryError::Cancelled`].
+    pub fn open_unless(
+        cancel: &AtomicBool,
+        root: &Path,
+        state_dir: &Path,
+        on_progress: &(dyn Fn(ScanProgress) + Sync),
+    ) -> Result<(Self, ScanReport), LibraryError> {
         let unreadable = |source| LibraryError::Unreadable {
             path: root.to_owned(),
             source,
@@ -159,7 +172,8 @@ impl Library {
                 looking: Mutex::new(()),
             }),
         };
-        let mut report = library.look(on_progress)?;
+        let look = Look { cancel, on_progress };
+        let mut report = scan::look_until_settled(&library.inner, &look)?;
         if damaged {
             report.warn(format!(
                 "{} could not be used, so every file was read; it is made anew",
@@ -213,7 +227,11 @@ impl Library {
     ///
     /// Fails when the folder is gone or cannot be listed; everything is withdrawn then, until a later look succeeds.
     pub fn rescan(&self) -> Result<ScanReport, LibraryError> {
-        let report = self.look(&|_| {})?;
+        let look = Look {
+            cancel: &AtomicBool::new(false),
+            on_progress: &|_| {},
+        };
+        let report = scan::look_until_settled(&self.inner, &look)?;
         self.inner.keep_digests();
         Ok(report)
     }
@@ -264,30 +282,6 @@ impl Library {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.inner.path
-    }
-
-    /// Looks at everything; where files have not settled, waits until they have and looks again.
-    fn look(&self, on_progress: &(dyn Fn(ScanProgress) + Sync)) -> Result<ScanReport, LibraryError> {
-        let look = Look {
-            cancel: &AtomicBool::new(false),
-            on_progress,
-        };
-        let started = clock::now();
-        let before = lock(&self.inner.state).documents(Scope::All);
-        let first = scan::look_at_all(&self.inner, &look)?.unwrap_or_default();
-        let due = lock(&self.inner.state).dues().max();
-        let Some(due) = due else { return Ok(first) };
-        thread::sleep(due.saturating_duration_since(clock::now()).min(clock::SETTLE_TIME));
-        let mut report = scan::look_at_all(&self.inner, &look)?.unwrap_or_default();
-        report.hashed += first.hashed;
-        report.hashed_bytes += first.hashed_bytes;
-        report.cached = report.cached.saturating_sub(first.hashed);
-        let changes = state::compare(&before, &lock(&self.inner.state).documents(Scope::All));
-        report.added = changes.added;
-        report.changed = changes.changed;
-        report.removed = changes.removed;
-        report.elapsed = clock::now().saturating_duration_since(started);
-        Ok(report)
     }
 }
 

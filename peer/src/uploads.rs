@@ -148,6 +148,7 @@ fn failure_of(error: &LibraryError) -> Failure {
         | LibraryError::NotAFolder(_)
         | LibraryError::Unreadable { .. }
         | LibraryError::NotAdopted(_)
+        | LibraryError::Cancelled(_)
         | LibraryError::Thread { .. } => Failure::new(
             Reason::DocumentChanged,
             "the shared folder cannot be read now; try another holder",

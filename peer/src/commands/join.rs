@@ -54,7 +54,13 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
     let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
     let mut output = Output::standard(args.json);
     let state = StateDir::resolve(&args.sharing.state)?;
-    let (library, report) = open_library(&args.dir, state.path(), &mut output).await?;
+    let (library, report) = tokio::select! {
+        opened = open_library(&args.dir, state.path(), &mut output) => opened?,
+        name = signals.next() => {
+            tracing::info!("{name}: ending before anything was shared");
+            return Ok(Exit::Done);
+        }
+    };
     if !args.json {
         let documents = human::count(report.documents as u64, "document");
         let ignored = human::count(report.skipped.total(), "other file");

@@ -47,7 +47,10 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
     let client = context.connect().await?;
     let target = target_of(&args.target).await?;
     let state = StateDir::resolve(&args.sharing.state)?;
-    let (library, _report) = open_library(&args.target.to, state.path(), &mut output).await?;
+    let (library, _report) = tokio::select! {
+        opened = open_library(&args.target.to, state.path(), &mut output) => opened?,
+        _ = signals.next() => return Ok(Exit::Interrupted),
+    };
     let node = if args.no_share {
         None
     } else {

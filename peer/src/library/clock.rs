@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long a file must have been left alone before it counts as whole, where no event told that its writer closed it.
+/// How long a file must have been left alone before it counts as whole, unless it was renamed into place.
 /// Copying tools write many times a second, so a second of silence is long; it keeps the promise that a change is seen
 /// within two seconds.
 pub(super) const SETTLE_TIME: Duration = Duration::from_secs(1);

@@ -30,6 +30,9 @@ pub enum LibraryError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// The caller no longer wants the folder.
+    #[error("reading {} was cancelled; start it again to share the folder", shown(.0))]
+    Cancelled(PathBuf),
     /// The library holds no such document.
     #[error("this peer does not hold {0}")]
     NotFound(DocumentKey),

@@ -3,7 +3,9 @@
 use std::{
     collections::{BTreeSet, HashSet},
     path::PathBuf,
-    sync::atomic::AtomicBool,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use p2p_ci::document::RfcNumber;
@@ -14,9 +16,12 @@ use super::{
     lock,
     report::{ScanProgress, ScanReport, SkipReason},
     select::{Selection, Selector, select},
-    state::{Changes, Scope},
+    state::{self, Changes, Scope},
     walk::{Candidate, Sighting, Walked, sight_again, walk},
 };
+
+/// How long a wait may go on after it was cancelled: too short for people to notice.
+const CANCEL_POLL: Duration = Duration::from_millis(20);
 
 /// How a look at the folder is made.
 pub(super) struct Look<'a> {
@@ -33,12 +38,48 @@ pub(super) struct News {
     pub(super) numbers: BTreeSet<RfcNumber>,
     /// Files that may be new.
     pub(super) appeared: Vec<Candidate>,
-    /// Files that are whole: their writer closed them, or they were renamed.
+    /// Files that nobody writes any more: their writer closed them, or they were renamed.
     pub(super) whole: HashSet<PathBuf>,
     /// Those of them that were open for writing, so that their digest is in doubt even if nothing else tells.
     pub(super) written: HashSet<PathBuf>,
     /// Files that were created: while such a file is empty, its writer has only begun.
     pub(super) created: HashSet<PathBuf>,
+}
+
+/// Looks at everything; where files have not settled, waits until they have and looks again.
+///
+/// # Errors
+///
+/// Fails as [`look_at_all`] does, and when cancelled.
+pub(super) fn look_until_settled(inner: &Inner, look: &Look<'_>) -> Result<ScanReport, LibraryError> {
+    let cancelled = || LibraryError::Cancelled(inner.path.clone());
+    let started = clock::now();
+    let before = lock(&inner.state).documents(Scope::All);
+    let first = look_at_all(inner, look)?.ok_or_else(cancelled)?;
+    let due = lock(&inner.state).dues().max();
+    let Some(due) = due else { return Ok(first) };
+    wait_until(due.min(clock::now() + clock::SETTLE_TIME), look.cancel);
+    let mut report = look_at_all(inner, look)?.ok_or_else(cancelled)?;
+    report.hashed += first.hashed;
+    report.hashed_bytes += first.hashed_bytes;
+    report.cached = report.cached.saturating_sub(first.hashed);
+    let changes = state::compare(&before, &lock(&inner.state).documents(Scope::All));
+    report.added = changes.added;
+    report.changed = changes.changed;
+    report.removed = changes.removed;
+    report.elapsed = clock::now().saturating_duration_since(started);
+    Ok(report)
+}
+
+/// Waits until `due`, or until cancelled.
+fn wait_until(due: Instant, cancel: &AtomicBool) {
+    while !cancel.load(Ordering::Relaxed) {
+        let left = due.saturating_duration_since(clock::now());
+        if left.is_zero() {
+            break;
+        }
+        thread::sleep(left.min(CANCEL_POLL));
+    }
 }
 
 /// Looks at everything. `None` when cancelled.
@@ -51,7 +92,9 @@ pub(super) fn look_at_all(inner: &Inner, look: &Look<'_>) -> Result<Option<ScanR
     let started = clock::now();
     let since = lock(&inner.state).begin(started);
     let root = inner.open_root()?;
-    let walked = walk(&root.dir).map_err(|source| inner.lose_root(source))?;
+    let Some(walked) = walk(&root.dir, look.cancel).map_err(|source| inner.lose_root(source))? else {
+        return Ok(None);
+    };
     let Walked {
         sightings,
         folders,

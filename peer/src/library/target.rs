@@ -307,7 +307,8 @@ impl TargetInner {
         self.names.get_or_init(|| {
             let mut names: HashMap<DocumentKey, Vec<Candidate>> = HashMap::new();
             // A folder that may be written into but not listed has no names that could be known.
-            let sightings = walk(&self.dir).map(|walked| walked.sightings).unwrap_or_default();
+            let walked = walk(&self.dir, &AtomicBool::new(false)).ok().flatten();
+            let sightings = walked.map(|walked| walked.sightings).unwrap_or_default();
             // What lies deeper is not where a document would be stored.
             let own = |path: &Path| path.parent() == Some(Path::new(""));
             for Sighting { candidate, .. } in sightings.into_iter().filter(|s| own(&s.candidate.path)) {

@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use cap_std::fs::{Dir, DirEntry};
@@ -89,16 +90,16 @@ pub(super) struct Walked {
     names: usize,
 }
 
-/// Walks through the root and its folders.
+/// Walks through the root and its folders. `None` when cancelled.
 ///
 /// # Errors
 ///
 /// Fails when the root itself cannot be listed. Whatever else cannot be looked into is counted.
-pub(super) fn walk(root: &Dir) -> io::Result<Walked> {
+pub(super) fn walk(root: &Dir, cancel: &AtomicBool) -> io::Result<Option<Walked>> {
     let mut walked = Walked::default();
     let mut queue = VecDeque::from([(PathBuf::new(), 0)]);
     while let Some((path, depth)) = queue.pop_front() {
-        match walked.look_into(root, &path) {
+        match walked.look_into(root, &path, cancel) {
             Ok(folders) if depth < MAX_FOLDER_DEPTH => {
                 queue.extend(folders.into_iter().map(|folder| (folder, depth + 1)));
             }
@@ -108,13 +109,16 @@ pub(super) fn walk(root: &Dir) -> io::Result<Walked> {
             Err(error) if depth == 0 => return Err(error),
             Err(_) => walked.skipped.add(SkipReason::Unreadable, &path),
         }
+        if cancel.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
     }
-    Ok(walked)
+    Ok(Some(walked))
 }
 
 impl Walked {
     /// Looks into one folder and returns the folders therein, ascending.
-    fn look_into(&mut self, root: &Dir, path: &Path) -> io::Result<Vec<PathBuf>> {
+    fn look_into(&mut self, root: &Dir, path: &Path, cancel: &AtomicBool) -> io::Result<Vec<PathBuf>> {
         let mut folders = Vec::new();
         if self.folders.len() >= MAX_FOLDERS {
             self.truncated = true;
@@ -132,6 +136,9 @@ impl Walked {
             file: identity.file(),
         });
         for entry in folder.entries()? {
+            if cancel.load(Ordering::Relaxed) {
+                break;
+            }
             if self.names >= MAX_NAMES || self.sightings.len() >= MAX_CANDIDATES {
                 self.truncated = true;
                 break;

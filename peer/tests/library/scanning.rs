@@ -1,6 +1,14 @@
 //! What a look at a folder finds.
 
-use std::{fs, sync::Mutex};
+use std::{
+    fs,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use p2p_ci::{
     digest::Sha256,
@@ -9,7 +17,7 @@ use p2p_ci::{
 };
 use peer::library::{Library, LibraryError, ScanProgress, SkipReason};
 
-use crate::support::{Folder, assert_holds, held, key, packed, txt};
+use crate::support::{Folder, assert_holds, held, key, now, packed, txt};
 
 #[test]
 fn documents_of_every_spelling_are_found() {
@@ -209,6 +217,65 @@ fn progress_is_told_until_all_is_done() {
             .iter()
             .all(|progress| progress.bytes_done == progress.bytes_total)
     );
+}
+
+/// Opens the folder and cancels that when the first of its files is hashed, or else after `delay`; tells how many were
+/// hashed and how long it took to end from then on.
+fn cancelled(folder: &Folder, delay: Option<Duration>) -> (usize, Duration) {
+    let cancel = AtomicBool::new(false);
+    let (hashed, when) = (AtomicUsize::new(0), Mutex::new(None));
+    let set = || {
+        when.lock().unwrap().get_or_insert_with(now);
+        cancel.store(true, Ordering::Relaxed);
+    };
+    let on_progress = |_: ScanProgress| {
+        hashed.fetch_add(1, Ordering::Relaxed);
+        if delay.is_none() {
+            set();
+        }
+    };
+    let error = thread::scope(|scope| {
+        if let Some(delay) = delay {
+            scope.spawn(move || {
+                thread::sleep(delay);
+                set();
+            });
+        }
+        Library::open_unless(&cancel, &folder.root(), &folder.state(), &on_progress).unwrap_err()
+    });
+    assert!(matches!(error, LibraryError::Cancelled(_)), "{error}");
+    let when = when.into_inner().unwrap().expect("it ended before it was cancelled");
+    (hashed.into_inner(), when.elapsed())
+}
+
+#[test]
+fn opening_ends_between_two_files_when_cancelled() {
+    let folder = Folder::new();
+    for number in 1..=500 {
+        folder.put(&format!("rfc{number}.txt"), &[0; 100]);
+    }
+    // The change of the files' times counts until the clock has ticked, and what has not settled is not hashed.
+    thread::sleep(Duration::from_millis(100));
+    let (hashed, _) = cancelled(&folder, None);
+    // Each thread may have been at work on one file.
+    assert!((1..=32).contains(&hashed), "{hashed} of 500 files were hashed");
+    assert_eq!(
+        folder.open().1.documents,
+        500,
+        "nothing is left that hinders the next start"
+    );
+}
+
+#[test]
+fn waiting_for_files_to_settle_ends_when_cancelled() {
+    let folder = Folder::new();
+    // From the future, so that it is left alone for a whole second from when it is seen.
+    let file = fs::File::create(folder.path("rfc1.txt")).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(3600))
+        .unwrap();
+    let (hashed, took) = cancelled(&folder, Some(Duration::from_millis(200)));
+    assert_eq!(hashed, 0);
+    assert!(took < Duration::from_millis(500), "{took:?} after it was cancelled");
 }
 
 #[test]
