@@ -6,6 +6,7 @@
 #[allow(
     missing_docs,
     unreachable_pub,
+    clippy::too_many_lines,
     clippy::wildcard_enum_match_arm,
     clippy::unwrap_used,
     rustdoc::bare_urls,

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use p2p_ci::{digest::Sha256, limits};
+use p2p_ci::{digest::Sha256, limits, pb};
 use peer::{error::Exit, getter::How};
 use tempfile::TempDir;
 use tonic::Status;
@@ -17,77 +17,65 @@ fn document() -> Vec<u8> {
     (0..10_000_u32).flat_map(u32::to_le_bytes).collect()
 }
 
+/// A header, whatever bytes follow it, and a clean end.
+fn sends<'a>(header: pb::DocumentHeader, bytes: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Message>, Option<Status>) {
+    let chunks = bytes.into_iter().flat_map(chunks);
+    (std::iter::once(Message::Header(header)).chain(chunks).collect(), None)
+}
+
 /// What a lying or dying holder may do.
 fn misdeeds() -> Vec<(&'static str, Exit, Script)> {
+    let mut all = lies();
+    all.extend(failings());
+    all
+}
+
+/// What an honest holder never does.
+fn lies() -> Vec<(&'static str, Exit, Script)> {
     vec![
         ("wrong bytes", Exit::Integrity, |bytes, offset| {
             let mut wrong = bytes[offset as usize..].to_vec();
             wrong[17] ^= 1;
-            (
-                std::iter::once(Message::Header(header(bytes)))
-                    .chain(chunks(&wrong))
-                    .collect(),
-                None,
-            )
-        }),
-        ("one byte short", Exit::Unreachable, |bytes, offset| {
-            let short = &bytes[offset as usize..bytes.len() - 1];
-            (
-                std::iter::once(Message::Header(header(bytes)))
-                    .chain(chunks(short))
-                    .collect(),
-                None,
-            )
+            sends(header(bytes), [&wrong[..]])
         }),
         ("one byte long", Exit::Integrity, |bytes, offset| {
             let mut long = bytes[offset as usize..].to_vec();
             long.push(0);
-            (
-                std::iter::once(Message::Header(header(bytes)))
-                    .chain(chunks(&long))
-                    .collect(),
-                None,
-            )
+            sends(header(bytes), [&long[..]])
         }),
         ("endless", Exit::Integrity, |bytes, _| {
-            let endless = (0..100).flat_map(|_| chunks(bytes)).collect::<Vec<_>>();
-            (
-                std::iter::once(Message::Header(header(bytes))).chain(endless).collect(),
-                None,
-            )
+            sends(header(bytes), std::iter::repeat_n(bytes, 100))
         }),
         ("no header", Exit::Integrity, |bytes, _| (chunks(bytes).collect(), None)),
         ("nothing", Exit::Integrity, |_, _| (Vec::new(), None)),
         ("another document", Exit::Integrity, |bytes, _| {
             let mut other = header(bytes);
             other.number = 2;
-            (
-                std::iter::once(Message::Header(other)).chain(chunks(bytes)).collect(),
-                None,
-            )
+            sends(other, [bytes])
         }),
         ("another size", Exit::Integrity, |bytes, _| {
             let mut other = header(bytes);
             other.size_bytes += 1;
-            (
-                std::iter::once(Message::Header(other)).chain(chunks(bytes)).collect(),
-                None,
-            )
+            sends(other, [bytes])
+        }),
+        ("two headers", Exit::Integrity, |bytes, _| {
+            let twice = [header(bytes), header(bytes)];
+            (twice.into_iter().map(Message::Header).collect(), None)
+        }),
+    ]
+}
+
+/// What befalls honest holders too.
+fn failings() -> Vec<(&'static str, Exit, Script)> {
+    vec![
+        ("one byte short", Exit::Unreachable, |bytes, offset| {
+            sends(header(bytes), [&bytes[offset as usize..bytes.len() - 1]])
         }),
         ("empty chunk", Exit::Unreachable, |bytes, _| {
             (vec![Message::Header(header(bytes)), Message::Chunk(Vec::new())], None)
         }),
-        ("two headers", Exit::Integrity, |bytes, _| {
-            (
-                vec![Message::Header(header(bytes)), Message::Header(header(bytes))],
-                None,
-            )
-        }),
         ("dies in the middle", Exit::Unreachable, |bytes, offset| {
-            let half = &bytes[offset as usize..bytes.len() / 2];
-            let messages = std::iter::once(Message::Header(header(bytes)))
-                .chain(chunks(half))
-                .collect();
+            let (messages, _) = sends(header(bytes), [&bytes[offset as usize..bytes.len() / 2]]);
             (messages, Some(Status::unavailable("the process died")))
         }),
         ("changed its mind", Exit::Unreachable, |_, _| {
