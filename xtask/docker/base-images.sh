@@ -112,7 +112,8 @@ ca_bundle() {
     done
 }
 
-# toolchain DIR: compiler, standard library and cargo, without documentation and sources.
+# toolchain DIR: compiler, standard library, rustdoc (which `cargo test` wants) and cargo, without documentation and
+# sources.
 toolchain() {
     command -v rustc >/dev/null || die "making $RUST_IMAGE needs a local Rust $RUST_RELEASE toolchain"
     version=$(rustc --version | cut -d ' ' -f 2)
@@ -124,7 +125,7 @@ toolchain() {
     [ -x "$sysroot/bin/cargo" ] || die "no cargo in $sysroot/bin"
     host=$(rustc --version --verbose | sed -n 's/^host: //p')
     mkdir -p "$1/bin" "$1/lib/rustlib"
-    cp "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$1/bin/"
+    cp "$sysroot/bin/cargo" "$sysroot/bin/rustc" "$sysroot/bin/rustdoc" "$1/bin/"
     find "$sysroot/lib" -maxdepth 1 -name '*.so*' -exec cp -P {} "$1/lib/" ';'
     # The target's folder also holds the linker that rustc uses on some hosts.
     cp -R "$sysroot/lib/rustlib/$host" "$1/lib/rustlib/"

@@ -7,7 +7,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{BufWriter, Write},
     path::Path,
     time::Duration,
 };
@@ -89,7 +89,7 @@ impl Demo {
     /// Puts the stand-in into the folders of these peers, and returns its digest.
     fn place_stand_in(&self, names: &[&str]) -> Result<String> {
         let made = cast::text_file(self.cluster.folder(), self.cast.stand_in);
-        let mut file = File::create(&made)?;
+        let mut file = BufWriter::new(File::create(&made)?);
         let mut written = 0;
         for line in 0_u64.. {
             let text = format!("This is line {line} of a document that stands in for a very long RFC.\n");
@@ -101,6 +101,8 @@ impl Demo {
             file.write_all(text)?;
             written += text.len();
         }
+        file.flush()?;
+        drop(file);
         for name in names {
             documents::copy_into(&made, &self.cluster.folder().join(name))?;
         }
