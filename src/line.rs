@@ -66,9 +66,16 @@ struct Inner {
 struct Usage {
     open_answers: usize,
     idle_since: Instant,
-    /// Answers of which a piece was handed over and not taken yet, by number, with the time of that.
-    unread: Vec<(u64, Instant)>,
+    /// Answers of which a piece was handed over and not taken yet.
+    unread: Vec<Unread>,
     last_answer: u64,
+}
+
+/// A piece of an answer that was handed over and not taken yet.
+struct Unread {
+    answer: u64,
+    since: Instant,
+    bytes: usize,
 }
 
 impl fmt::Debug for Line {
@@ -113,6 +120,10 @@ impl Line {
         }
     }
 
+    fn unread_bytes(&self) -> usize {
+        self.usage().unread.iter().map(|piece| piece.bytes).sum()
+    }
+
     fn usage(&self) -> MutexGuard<'_, Usage> {
         lock(&self.0.usage)
     }
@@ -121,7 +132,7 @@ impl Line {
     fn overdue(&self, now: Instant, allowance: &Allowance) -> Option<&'static str> {
         let usage = self.usage();
         let since = |then: Instant| now.saturating_duration_since(then);
-        if usage.unread.iter().any(|(_, then)| since(*then) > allowance.unread) {
+        if usage.unread.iter().any(|piece| since(piece.since) > allowance.unread) {
             return Some("an answer is not read");
         }
         let is_idle = usage.open_answers == 0 && since(usage.idle_since) > allowance.idle;
@@ -187,6 +198,29 @@ impl Ledger {
         *of_source
     }
 
+    /// Hangs up on the connection of `source` that reads least of its answers. Others of the same source may be others
+    /// behind the same router.
+    fn cut_largest(&self, source: IpAddr) {
+        let lines = self.lines();
+        let of_source = lines
+            .iter()
+            .filter(|line| !line.0.hang_up.is_cancelled() && address::accountable(line.source().ip()) == source);
+        if let Some(line) = of_source.max_by_key(|line| line.unread_bytes()) {
+            line.hang_up("too much of its answers is not read");
+        }
+    }
+
+    /// Hangs up on all of them.
+    pub(crate) fn cut_all(&self) {
+        self.lines()
+            .iter()
+            .for_each(|line| line.hang_up("the server has ended"));
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        lock(&self.0.lines).iter().filter_map(Weak::upgrade).map(Line).collect()
+    }
+
     fn take(&self, source: IpAddr, bytes: usize) {
         let mut unread = lock(&self.0.unread_bytes);
         if let Some(of_source) = unread.get_mut(&source) {
@@ -228,15 +262,19 @@ impl Answer {
 
     fn handed_over(&mut self, bytes: usize) {
         self.unread_bytes = bytes;
-        self.line.usage().unread.push((self.number, Instant::now()));
+        self.line.usage().unread.push(Unread {
+            answer: self.number,
+            since: Instant::now(),
+            bytes,
+        });
         if self.ledger.add(self.account(), bytes) > self.ledger.0.allowance.unread_bytes {
-            self.line.hang_up("too much of its answers is not read");
+            self.ledger.cut_largest(self.account());
         }
     }
 
     fn taken(&mut self) {
         if self.unread_bytes > 0 {
-            self.line.usage().unread.retain(|(number, _)| *number != self.number);
+            self.line.usage().unread.retain(|piece| piece.answer != self.number);
             self.ledger.take(self.account(), std::mem::take(&mut self.unread_bytes));
         }
     }

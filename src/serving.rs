@@ -39,9 +39,10 @@ fn server_builder() -> Server {
         .initial_connection_window_size(SMALL_CONNECTION_WINDOW_BYTES)
 }
 
-/// A gRPC server at work, owned: dropping it ends it.
+/// A gRPC server at work, owned: dropping it ends it, and closes its connections.
 #[derive(Debug)]
 pub struct Serving {
+    ledger: Ledger,
     stop: CancellationToken,
     task: JoinHandle<Result<(), tonic::transport::Error>>,
 }
@@ -64,6 +65,7 @@ impl Serving {
             .layer(Attend(ledger.clone()))
             .layer(MapResponseLayer::new(explain as fn(_) -> _))
             .add_routes(routes);
+        let watched = ledger.clone();
         let entered = {
             let ledger = ledger.clone();
             incoming.inspect(move |conn| {
@@ -75,10 +77,10 @@ impl Serving {
         let task = tokio::spawn(async move {
             tokio::select! {
                 result = router.serve_with_incoming_shutdown(entered, stopped) => result,
-                () = ledger.watch() => Ok(()),
+                () = watched.watch() => Ok(()),
             }
         });
-        Self { stop, task }
+        Self { ledger, stop, task }
     }
 
     /// Waits until the server ends by itself, which it does only when its listener fails.
@@ -92,6 +94,12 @@ impl Serving {
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => Ok(()),
         }
+    }
+
+    /// Whether the server has ended, which it does not do by itself unless its listener or its code fails.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.task.is_finished()
     }
 
     /// Accepts no more, and waits at most `grace` for the open streams to end. Says whether they all did.
@@ -135,5 +143,7 @@ fn of_undecoded(status: &Status) -> Option<Failure> {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.task.abort();
+        // Each connection has a task of tonic's own, which does not end with the one that accepts.
+        self.ledger.cut_all();
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -178,7 +177,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`CallError::Unreachable`] while there is no session; otherwise what the registry answers, or that it does not.
+    /// [`CallError::Unreachable`] while the peer waits to try the registry again; otherwise what the registry answers, or that it does not.
     pub async fn request(&self, request: PeerRequest) -> Result<RegistryReply, CallError> {
         self.uplink.request(request).await
     }
@@ -197,13 +196,4 @@ fn share_of(config: &NodeConfig, library: &Library) -> Share {
         reflection: config.reflection,
     };
     Share::new(share_config, Uploads::new(library.clone(), config.max_uploads))
-}
-
-/// What a peer needs on disk: the shared folder, and a place for what it may forget.
-#[derive(Debug, Clone)]
-pub struct Folders {
-    /// The shared folder.
-    pub root: PathBuf,
-    /// Where digests are remembered.
-    pub state: PathBuf,
 }

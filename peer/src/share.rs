@@ -119,6 +119,7 @@ impl Share {
     pub async fn ensure(&self, registry: SocketAddr) -> io::Result<ServingAt> {
         let mut running = self.running.lock().await;
         if let Some(now) = &mut *running
+            && !now.serving.is_over()
             && (now.follows.is_none()
                 || local_address_towards(registry).is_ok_and(|local| local.ip() == now.address.ip()))
         {
@@ -169,14 +170,20 @@ impl Share {
         })
     }
 
-    /// Whether the registry is now reached from another local address than the one that is served on.
-    pub async fn address_changed(&self) -> bool {
+    /// Whether the server has to start anew: the registry is reached from another local address than the one that is
+    /// served on, or the server has failed.
+    pub async fn must_move(&self) -> bool {
         let running = self.running.lock().await;
-        let Some(Running {
+        let Some(now) = &*running else { return false };
+        if now.serving.is_over() {
+            tracing::error!(address = %now.address, "the server has failed; starting it anew");
+            return true;
+        }
+        let Running {
             address,
             follows: Some(registry),
             ..
-        }) = &*running
+        } = now
         else {
             return false;
         };

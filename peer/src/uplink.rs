@@ -208,8 +208,8 @@ impl Drop for Uplink {
 enum SessionEnd {
     /// This peer wanted to leave.
     Left,
-    /// The local address by which the registry is reached is another one now.
-    AddressChanged,
+    /// The server moves to another address: the registry is reached from another one now, or the server has failed.
+    Moved,
     /// The registry, or the way to it, failed.
     Lost(CallError),
 }
@@ -259,7 +259,10 @@ impl Keeper {
             let was_registered = matches!(*self.state.borrow(), LinkState::Registered { .. });
             let (reason, pause) = match end {
                 SessionEnd::Left => break,
-                SessionEnd::AddressChanged => ("the local address has changed".to_owned(), Duration::ZERO),
+                SessionEnd::Moved => (
+                    "documents are to be served at another address".to_owned(),
+                    Duration::ZERO,
+                ),
                 SessionEnd::Lost(error) => {
                     let lived = match started.elapsed() {
                         _ if !was_registered => Lived::Never,

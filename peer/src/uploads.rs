@@ -80,7 +80,7 @@ impl Uploads {
         let opened = blocking(move || library.read(query.key, query.offset)).await?;
         let reader = match opened {
             Ok(reader) => reader,
-            Err(error) => return Err(self.failed(error)),
+            Err(error) => return Err(failed(&error)),
         };
         if query.sha256.is_some_and(|wanted| wanted != reader.header().id.sha256) {
             let message = format!(
@@ -90,21 +90,6 @@ impl Uploads {
             return Err(Failure::new(Reason::DocumentNotFound, message));
         }
         Ok(Upload { reader: Some(reader) })
-    }
-
-    /// Turns an error of the library into an answer, and looks at the folder again where it is not as it was.
-    fn failed(&self, error: LibraryError) -> Failure {
-        let failure = failure_of(&error);
-        if failure.reason != Reason::OffsetOutOfRange && failure.reason != Reason::DocumentNotFound {
-            tracing::warn!(%error, "a shared file cannot be served");
-            let library = self.library.clone();
-            self.tasks.spawn_blocking(move || {
-                if let Err(error) = library.rescan() {
-                    tracing::warn!(%error, "the shared folder cannot be looked at");
-                }
-            });
-        }
-        failure
     }
 
     /// Sends one document's header and chunks to `downloader`; returns how many bytes that were.
@@ -125,13 +110,22 @@ impl Uploads {
             let chunk = match upload.next().await {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok(sent_bytes),
-                Ok(Err(error)) => return downloader.send(Err(self.failed(error))).await.map(|()| sent_bytes),
+                Ok(Err(error)) => return downloader.send(Err(failed(&error))).await.map(|()| sent_bytes),
                 Err(failure) => return downloader.send(Err(failure)).await.map(|()| sent_bytes),
             };
             sent_bytes += chunk.len() as u64;
             downloader.send(Ok(DownloadPart::Chunk(chunk))).await?;
         }
     }
+}
+
+/// Turns an error of the library into an answer. The library looks at such a file again by itself.
+fn failed(error: &LibraryError) -> Failure {
+    let failure = failure_of(error);
+    if failure.reason != Reason::OffsetOutOfRange && failure.reason != Reason::DocumentNotFound {
+        tracing::warn!(%error, "a shared file cannot be served");
+    }
+    failure
 }
 
 fn failure_of(error: &LibraryError) -> Failure {

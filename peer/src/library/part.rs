@@ -211,7 +211,9 @@ impl Pending {
             // Some network file systems cannot do it in one step; a hard link never replaces anything either.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 rustix::fs::linkat(from, &self.name, to, file_name, AtFlags::empty())?;
-                rustix::fs::unlinkat(from, &self.name, AtFlags::empty())
+                // The document has its name; what cannot be removed is swept by the next start.
+                let _stays = rustix::fs::unlinkat(from, &self.name, AtFlags::empty());
+                Ok(())
             }
             renamed => renamed,
         }

@@ -119,7 +119,7 @@ impl Session {
                     Ok(())
                 }
                 _ = heartbeat.tick() => self.heartbeat(keeper.share.upload_count()).await,
-                _ = address_check.tick() => if keeper.share.address_changed().await { Err(SessionEnd::AddressChanged) } else { Ok(()) },
+                _ = address_check.tick() => if keeper.share.must_move().await { Err(SessionEnd::Moved) } else { Ok(()) },
             };
             let step = match step {
                 Ok(()) => self.announce_next(keeper).await,
