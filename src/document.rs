@@ -110,6 +110,27 @@ impl RfcRange {
     pub fn contains(&self, number: RfcNumber) -> bool {
         self.first <= number && number <= self.last
     }
+
+    /// The same numbers in ascending ranges that neither overlap nor touch, so that nothing is asked for twice. No ranges
+    /// mean all numbers.
+    #[must_use]
+    pub fn merged(ranges: &[Self]) -> Vec<Self> {
+        let mut sorted = ranges.to_vec();
+        sorted.sort_by_key(|range| range.first);
+        let mut merged: Vec<Self> = Vec::new();
+        for range in sorted {
+            match merged.last_mut() {
+                Some(last) if range.first.get() <= last.last.get().saturating_add(1) => {
+                    last.last = last.last.max(range.last);
+                }
+                _ => merged.push(range),
+            }
+        }
+        if merged.is_empty() {
+            merged.push(Self::ALL);
+        }
+        merged
+    }
 }
 
 impl fmt::Display for RfcRange {
@@ -348,6 +369,20 @@ mod tests {
         assert_eq!("0".parse::<RfcRange>(), Err(NumberError::Zero));
         for text in ["-", "-5", "a-b", "1-99999999999", "0-5"] {
             assert!(text.parse::<RfcRange>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn merged_ranges_name_each_number_once_and_in_order() {
+        for (ranges, expected) in [
+            ("", "1-4294967295"),
+            ("9110 1-999 998-1000 1001", "1-1001 9110"),
+            ("5- 7 4294967295", "5-4294967295"),
+            ("1-9 3-4", "1-9"),
+        ] {
+            let parsed: Vec<RfcRange> = ranges.split_whitespace().map(|range| range.parse().unwrap()).collect();
+            let shown: Vec<String> = RfcRange::merged(&parsed).iter().map(ToString::to_string).collect();
+            assert_eq!(shown.join(" "), expected);
         }
     }
 

@@ -92,7 +92,7 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// waiting for, 4 KiB/s.
 pub const UNREAD_ANSWER: Duration = Duration::from_secs(75);
 
-/// Bytes of answers that one source may leave unread, over all its connections: 256 of the largest messages, which is a
+/// Bytes of answers that one source may leave unread, over all its connections: 200 of the largest messages, which is a
 /// crowd behind one address, and what a server can bear of several sources.
 pub const MAX_UNREAD_BYTES_PER_SOURCE: usize = 64 * 1024 * 1024;
 

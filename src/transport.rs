@@ -160,7 +160,7 @@ pub enum Traffic {
     },
 }
 
-/// HTTP/2 frames that a downloader accepts: one holds a whole chunk. The default of 16 KiB costs a wake-up each.
+/// HTTP/2 frames that a downloader accepts: a whole chunk takes two. The default of 16 KiB costs a wake-up each.
 const BULK_FRAME_BYTES: u32 = 256 * 1024;
 
 /// How many bytes a connection has received so far; clones count the same connection.

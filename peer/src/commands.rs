@@ -22,7 +22,6 @@ use std::{
 use p2p_ci::{
     client::registry::RegistryClient,
     registry_url::RegistryUrl,
-    shutdown::Signals,
     transport::{Dialer, tcp_dialer},
 };
 
@@ -45,7 +44,7 @@ pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
     };
     let result = match cli.command {
         Command::Join(args) => join::run(&context, &args).await,
-        Command::Get(args) => interruptible(get::run(&context, &args)).await,
+        Command::Get(args) => get::run(&context, &args).await,
         Command::Mirror(args) => mirror::run(&context, &args).await,
         Command::Lookup(args) => lookup::run(&context, &args).await,
         Command::List(args) => list::run(&context, &args).await,
@@ -57,15 +56,6 @@ pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
     match result {
         Err(error) => Err(probe::explained(&context, error).await),
         Ok(exit) => Ok(exit),
-    }
-}
-
-/// Ends `work` when a signal arrives; what it has not finished is dropped, and with it its temporary files.
-async fn interruptible(work: impl Future<Output = Result<Exit, PeerError>>) -> Result<Exit, PeerError> {
-    let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
-    tokio::select! {
-        result = work => result,
-        _ = signals.next() => Ok(Exit::Interrupted),
     }
 }
 

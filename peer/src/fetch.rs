@@ -124,7 +124,7 @@ pub fn busy_for(error: &CallError) -> Option<Duration> {
     let named = failure
         .retry_after
         .unwrap_or(limits::BUSY_RETRY)
-        .clamp(limits::BUSY_RETRY_SHORTEST, limits::BUSY_PATIENCE);
+        .clamp(limits::BUSY_RETRY_SHORTEST, limits::BUSY_RETRY_LONGEST);
     Some(named.mul_f64(0.5 + rand::random::<f64>()))
 }
 
@@ -183,9 +183,8 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
     let mut sink = Sink::new(blocking(move || target.begin(id, size_bytes)).await?);
     let mut detours = Vec::new();
     let mut received_bytes = 0;
-    let mut holders: VecDeque<&Holder> = job.entry.holders.iter().collect();
-    let patience_ends = Instant::now() + limits::BUSY_PATIENCE;
-    while let Some(holder) = holders.pop_front() {
+    let mut holders = Candidates::new(&job.entry.holders);
+    while let Some(holder) = holders.next().await {
         match receive(dialer, holder, &job, &mut sink, &mut received_bytes).await {
             Ok(modified) => {
                 let replace = job.replace;
@@ -203,17 +202,17 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
                     Err(error) => return Err(error.into()),
                 }
             }
-            Err(Stop::Holder(HolderError::Call(error)))
-                if busy_for(&error).is_some() && Instant::now() < patience_ends =>
-            {
-                holders.push_back(holder);
-                tokio::time::sleep(busy_for(&error).unwrap_or_default()).await;
-            }
             Err(Stop::Mixed) => {
                 sink.restart().await?;
-                holders.push_front(holder);
+                holders.again(holder);
             }
             Err(Stop::Holder(error)) => {
+                if let HolderError::Call(call) = &error
+                    && let Some(pause) = busy_for(call)
+                    && holders.later(holder, pause)
+                {
+                    continue;
+                }
                 tracing::info!(holder = %holder.name, address = %holder.address, document = %id.key, %error, "holder failed");
                 if is_lie(&error) {
                     sink.restart().await?;
@@ -227,6 +226,50 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
         }
     }
     Err(FetchError::Holders(detours))
+}
+
+/// Holders that may still be asked.
+struct Candidates<'a> {
+    /// Those that can be asked now, the next one first.
+    ready: VecDeque<&'a Holder>,
+    /// Those that were busy, and when they may be asked again.
+    busy: Vec<(Instant, &'a Holder)>,
+    patience_ends: Instant,
+}
+
+impl<'a> Candidates<'a> {
+    fn new(holders: &'a [Holder]) -> Self {
+        Self {
+            ready: holders.iter().collect(),
+            busy: Vec::new(),
+            patience_ends: Instant::now() + limits::BUSY_PATIENCE,
+        }
+    }
+
+    /// The next holder to ask; waits only where all that are left are busy.
+    async fn next(&mut self) -> Option<&'a Holder> {
+        if let Some(holder) = self.ready.pop_front() {
+            return Some(holder);
+        }
+        let (index, (until, _)) = self.busy.iter().enumerate().min_by_key(|(_, (until, _))| *until)?;
+        tokio::time::sleep_until(*until).await;
+        Some(self.busy.swap_remove(index).1)
+    }
+
+    /// Asks this one again, next.
+    fn again(&mut self, holder: &'a Holder) {
+        self.ready.push_front(holder);
+    }
+
+    /// Asks this one again after a pause, unless that is longer than anybody should wait; says whether it will be.
+    fn later(&mut self, holder: &'a Holder, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        let borne = until < self.patience_ends;
+        if borne {
+            self.busy.push((until, holder));
+        }
+        borne
+    }
 }
 
 /// How long things really take, which paused test clocks must not change.

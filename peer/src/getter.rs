@@ -18,7 +18,7 @@ use crate::{
     error::PeerError,
     fetch::{FetchError, FetchJob, Fetched, fetch},
     library::Target,
-    mirror::rank,
+    versions::{MAX_VERSIONS, rank},
 };
 
 /// Which of the documents of a number is wanted.
@@ -55,9 +55,6 @@ pub enum How {
     /// The same bytes were there already.
     Present(PathBuf),
 }
-
-/// Versions of one document that are tried: honest swarms know one or two, and each may cost a wait.
-const MAX_VERSIONS: usize = 4;
 
 /// Gets RFCs into one folder.
 #[derive(Debug, Clone)]

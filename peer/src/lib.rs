@@ -6,7 +6,8 @@
 //! - [`library`]: documents on disk, as they are shared and as they are stored.
 //! - [`node`]: a peer at work, made of [`share`] (the server, with [`serve`] in front of [`uploads`]) and [`uplink`] (the
 //!   session with the registry, with [`backoff`] between attempts).
-//! - [`fetch`]: one document from one of its holders; [`getter`]: one RFC by its number; [`mirror`]: everything.
+//! - [`fetch`]: one document from one of its holders; [`getter`]: one RFC by its number; [`mirror`]: everything;
+//!   [`versions`]: which of several versions they take.
 //! - [`commands`]: one module for each verb of the command line; [`output`]: how results are shown; [`state`]: what a
 //!   running peer tells about itself on disk.
 
@@ -26,4 +27,5 @@ pub mod share;
 pub mod state;
 pub mod uplink;
 pub mod uploads;
+pub mod versions;
 pub mod vital;

@@ -56,7 +56,8 @@ pub const SUPERSEDED_PAUSE: Duration = Duration::from_secs(60);
 /// How often a peer looks whether the local address by which it reaches the registry has changed.
 pub const ADDRESS_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Receive windows of all connections to holders together.
+/// Documents of a mirror between network and disk, in bytes: of all holders together, beside the receive windows of their
+/// connections ([`MIRROR_HOLDERS`] times [`MAX_WINDOW_BYTES`]).
 pub const WINDOW_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 
 /// The largest receive window of one connection: enough for 16 chunks under way.
@@ -81,6 +82,9 @@ pub const BUSY_RETRY: Duration = Duration::from_secs(1);
 
 /// No busy holder is asked again sooner, whatever it says.
 pub const BUSY_RETRY_SHORTEST: Duration = Duration::from_millis(200);
+
+/// No busy holder is left alone for longer, whatever it says: by then a slot may well be free.
+pub const BUSY_RETRY_LONGEST: Duration = Duration::from_secs(5);
 
 /// A download's deadline is this and the time that its bytes take at [`SLOWEST_BYTES_PER_SECOND`].
 pub const DOWNLOAD_BASE: Duration = Duration::from_secs(30);

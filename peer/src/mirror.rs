@@ -20,16 +20,21 @@ use p2p_ci::{
     identity::PeerName,
     limits as shared_limits,
     message::{DocumentEntry, Holder, IndexFilter, ListQuery},
+    text::escaped,
     transport::Dialer,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use self::plan::{Chosen, Problem, choose, is_tie, rank};
-use self::{plan::Plan, worker::Worker};
+pub use self::plan::Problem;
+use self::{
+    plan::{Fallback, Plan},
+    worker::Worker,
+};
 use crate::{
     library::{Library, StoreError, Target},
     limits,
+    versions::{Chosen, choose, is_tie},
 };
 
 /// What to mirror.
@@ -142,8 +147,21 @@ impl Shared {
         self.summary().kept += 1;
         self.observer.note(&format!(
             "{} has other bytes than the peers'; left as it is (--force replaces it)",
-            path.display()
+            escaped(&path.to_string_lossy())
         ));
+    }
+
+    /// Tells of versions that nobody delivered.
+    fn tell_fallbacks(&self) {
+        for Fallback { missed, problem, next } in self.plan().take_fallbacks() {
+            self.observer.note(&format!(
+                "{}: SHA-256 {}, which was to be taken, could not be had: {}; tried {}",
+                missed.key,
+                missed.sha256.fmt_short(),
+                problem.message,
+                next.sha256.fmt_short(),
+            ));
+        }
     }
 }
 
@@ -182,6 +200,7 @@ impl Mirror {
         if let Ok(finished) = finished {
             finished?;
         }
+        shared.tell_fallbacks();
         let mut summary = std::mem::take(&mut *shared.summary());
         summary.failures.extend(shared.plan().failures());
         summary.interrupted = self.stop.is_cancelled();
@@ -190,17 +209,12 @@ impl Mirror {
 
     /// Everything that the registry knows of the selection.
     async fn list(&self, client: &RegistryClient) -> Result<Vec<DocumentEntry>, CallError> {
-        let ranges = if self.selection.ranges.is_empty() {
-            vec![RfcRange::ALL]
-        } else {
-            self.selection.ranges.clone()
-        };
         let format = match self.selection.formats.as_slice() {
             [only] => Some(*only),
             _ => None,
         };
         let mut entries = Vec::new();
-        for range in ranges {
+        for range in RfcRange::merged(&self.selection.ranges) {
             let filter = IndexFilter { range, format };
             let query = ListQuery {
                 filter,
@@ -223,7 +237,7 @@ impl Mirror {
         if !chosen.others.is_empty() {
             summary.contested += 1;
         }
-        let Chosen { entry, others } = chosen;
+        let Chosen { entry, others } = &chosen;
         match self.library.get(entry.document.id.key) {
             Some(held) if held.id == entry.document.id => summary.present += 1,
             Some(held) if !self.replace => {
@@ -236,10 +250,10 @@ impl Mirror {
                 ));
             }
             Some(_) | None => {
-                if let Some(line) = contest(&entry, &others) {
+                if let Some(line) = contest(entry, others) {
                     observer.note(&line);
                 }
-                plan.add(entry);
+                plan.add(chosen);
             }
         }
     }

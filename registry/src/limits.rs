@@ -53,7 +53,8 @@ pub const WATCH_PATIENCE: Duration = Duration::from_secs(60);
 /// Peers in one page of a snapshot or a list of peers: the index is locked for one page at a time.
 pub const PEERS_PER_PAGE: usize = 256;
 
-/// Documents of one number in an answer, whatever peers announce: fits a message with all their holders.
+/// Documents of one number in an answer, whatever peers announce: a handful of formats with a version or two. What does
+/// not fit a message with all its holders is cut there.
 pub const LOOKUP_DOCUMENTS: usize = 256;
 
 /// Numbers that a lookup of many answers between two pauses in which others get their turn.

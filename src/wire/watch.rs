@@ -11,7 +11,7 @@ use crate::{
     pb,
 };
 
-/// Ranges in one event; a batch of 256 documents cannot have more.
+/// Ranges in one event: at most as many as a session has documents, all of which it may lose at once.
 const MAX_RANGES: usize = crate::limits::MAX_SESSION_DOCUMENTS;
 
 impl TryFrom<pb::Peer> for PeerInfo {

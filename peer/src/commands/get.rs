@@ -5,6 +5,7 @@ use std::path::Path;
 use p2p_ci::{
     document::{Document, RfcNumber},
     message::Holder,
+    shutdown::Signals,
 };
 
 use super::{Context, target_of};
@@ -13,23 +14,45 @@ use crate::{
     error::{Exit, PeerError},
     getter::{Getter, Got, How, Wish},
     limits,
-    mirror::is_tie,
     output::{
         Output, human,
         json::{GetObject, GetOutcome, HolderObject},
         progress::Progress,
     },
+    versions::is_tie,
 };
 
-/// Downloads each RFC that was asked for.
+/// Downloads each RFC that was asked for, until a signal arrives.
+///
+/// # Errors
+///
+/// As [`get_all`].
+pub async fn run(context: &Context, args: &GetArgs) -> Result<Exit, PeerError> {
+    let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
+    let interrupted = async move {
+        signals.next().await;
+    };
+    get_all(context, args, interrupted).await
+}
+
+/// Downloads each RFC that was asked for, until it is `interrupted`: what was not finished by then leaves nothing
+/// behind.
 ///
 /// # Errors
 ///
 /// [`PeerError`] where nothing at all could be tried; what fails for one RFC is told and counted.
-pub async fn run(context: &Context, args: &GetArgs) -> Result<Exit, PeerError> {
+pub(super) async fn get_all(
+    context: &Context,
+    args: &GetArgs,
+    interrupted: impl Future<Output = ()>,
+) -> Result<Exit, PeerError> {
     let numbers = numbers_of(args)?;
     let mut output = Output::standard(args.target.json);
-    let client = context.connect().await?;
+    tokio::pin!(interrupted);
+    let client = tokio::select! {
+        client = context.connect() => client?,
+        () = &mut interrupted => return Ok(Exit::Interrupted),
+    };
     let target = target_of(&durable(&args.target, numbers.len())).await?;
     let wish = Wish {
         format: args.format,
@@ -39,8 +62,16 @@ pub async fn run(context: &Context, args: &GetArgs) -> Result<Exit, PeerError> {
     };
     let getter = Getter::new(context.clone(), client, target.clone(), wish);
     let mut tally = Tally::default();
+    let mut is_interrupted = false;
     for number in numbers {
-        match get_one(&getter, number, args, &mut output).await {
+        let result = tokio::select! {
+            result = get_one(&getter, number, args, &mut output) => result,
+            () = &mut interrupted => {
+                is_interrupted = true;
+                break;
+            }
+        };
+        match result {
             Ok(exit) => tally.count(exit),
             // What was got before is there, and the rest would fail alike.
             Err(error @ PeerError::Registry { .. }) if tally.done > 0 => {
@@ -52,7 +83,11 @@ pub async fn run(context: &Context, args: &GetArgs) -> Result<Exit, PeerError> {
         }
     }
     super::blocking("writing to the disk", move || target.finish()).await??;
-    Ok(tally.exit())
+    Ok(if is_interrupted {
+        Exit::Interrupted
+    } else {
+        tally.exit()
+    })
 }
 
 /// Files up to which each is forced to the disk by itself: forcing the whole file system once, which is cheaper for

@@ -59,7 +59,7 @@ pub async fn show(context: &Context, args: &ListArgs, output: &mut Output) -> Re
     let peer = args.peer.as_deref().map(peer_ref).transpose()?;
     let client = context.connect().await?;
     let mut listing = Listing::new(output);
-    for range in merged(&args.ranges) {
+    for range in RfcRange::merged(&args.ranges) {
         let filter = IndexFilter {
             range,
             format: args.format,
@@ -131,26 +131,6 @@ fn peer_ref(text: &str) -> Result<PeerRef, PeerError> {
     })
 }
 
-/// The same numbers in ascending ranges that neither overlap nor touch, so that nothing is listed twice. No ranges mean
-/// all numbers.
-pub(super) fn merged(ranges: &[RfcRange]) -> Vec<RfcRange> {
-    let mut sorted = ranges.to_vec();
-    sorted.sort_by_key(|range| range.first);
-    let mut merged: Vec<RfcRange> = Vec::new();
-    for range in sorted {
-        match merged.last_mut() {
-            Some(last) if range.first.get() <= last.last.get().saturating_add(1) => {
-                last.last = last.last.max(range.last)
-            }
-            _ => merged.push(range),
-        }
-    }
-    if merged.is_empty() {
-        merged.push(RfcRange::ALL);
-    }
-    merged
-}
-
 fn cells(entry: &DocumentEntry) -> [String; 6] {
     let document = &entry.document;
     [
@@ -176,21 +156,6 @@ fn holders(entry: &DocumentEntry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(ranges: &str, expected: &str) {
-        let parsed: Vec<RfcRange> = ranges.split_whitespace().map(|range| range.parse().unwrap()).collect();
-        let shown: Vec<String> = merged(&parsed).iter().map(ToString::to_string).collect();
-        assert_eq!(shown.join(" "), expected);
-    }
-
-    #[test]
-    fn ranges_are_asked_for_once_and_in_order() {
-        check("", "1-4294967295");
-        check("9110 1-999 998-1000 1001", "1-1001 9110");
-        check("5- 7 4294967295", "5-4294967295");
-        check("1-9 3-4", "1-9");
-    }
 
     #[test]
     fn peers_are_named_or_known_by_id() {

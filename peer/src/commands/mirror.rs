@@ -7,12 +7,15 @@ use std::{
 };
 
 use p2p_ci::{
-    client::registry::{RegistryClient, WatchEvents},
+    client::{
+        CallError,
+        registry::{RegistryClient, WatchEvents},
+    },
     document::Document,
     message::{Holder, Reachability, WatchEvent},
     shutdown::Signals,
 };
-use tokio::time::Instant;
+use tokio::{sync::broadcast::error::RecvError, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, join::node_config, open_library, target_of};
@@ -28,6 +31,7 @@ use crate::{
         progress::Progress,
     },
     state::StateDir,
+    uplink::NodeEvent,
 };
 
 /// Failures that are shown one by one; the rest is counted.
@@ -78,6 +82,7 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
         tokio::pin!(running);
         tokio::select! {
             result = &mut running => result,
+            part = broken(node.as_ref()) => return Err(PeerError::Broken(part)),
             _ = signals.next() => {
                 mirror.stop.cancel();
                 signals.or_exit(running).await
@@ -96,6 +101,20 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
         MirrorError::Store(error) => PeerError::Store(error),
     })?;
     report(&summary, began.elapsed(), &mut output)
+}
+
+/// Waits until a part has failed without which this peer is none; for ever where nothing is shared.
+async fn broken(node: Option<&Node>) -> &'static str {
+    let Some(mut events) = node.map(Node::events) else {
+        return std::future::pending().await;
+    };
+    loop {
+        match events.recv().await {
+            Ok(NodeEvent::Broken(part)) => return part,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
+    }
 }
 
 fn report(summary: &Summary, took: Duration, output: &mut Output) -> Result<Exit, PeerError> {
@@ -227,12 +246,21 @@ pub(super) async fn keep_mirroring(context: Context, mirror: Mirror) {
     /// Rounds without a reason, as a safety net.
     const ROUND: Duration = Duration::from_secs(60);
     let stop = mirror.stop.clone();
+    let mut told = None;
     let rounds = async {
         loop {
             match one_round(&context, &mirror).await {
-                Ok(mut watched) => wait_for_news(&mut watched.events, ROUND).await,
+                Ok(mut watched) => {
+                    told = None;
+                    wait_for_news(&mut watched, ROUND).await;
+                }
                 Err(error) => {
-                    tracing::info!(%error, "mirroring pauses");
+                    // What is still so is said once.
+                    let error = error.to_string();
+                    if told.as_ref() != Some(&error) {
+                        tracing::warn!(%error, "mirroring pauses");
+                    }
+                    told = Some(error);
                     tokio::time::sleep(PAUSE_WITHOUT_REGISTRY).await;
                 }
             }
@@ -247,7 +275,8 @@ pub(super) async fn keep_mirroring(context: Context, mirror: Mirror) {
 
 /// What happens at the registry since a round began.
 struct Watched {
-    events: WatchEvents,
+    /// None where the registry has no room for one more who watches.
+    events: Option<WatchEvents>,
     /// Keeps the connection.
     _client: RegistryClient,
 }
@@ -255,7 +284,14 @@ struct Watched {
 async fn one_round(context: &Context, mirror: &Mirror) -> Result<Watched, PeerError> {
     let client = context.connect().await?;
     // Before the round, so that nothing is missed which is announced meanwhile.
-    let events = client.watch().await.map_err(|error| context.registry_error(error))?;
+    let events = match client.watch().await {
+        Ok(events) => Some(events),
+        Err(CallError::Refused(failure)) => {
+            tracing::info!(%failure, "cannot watch the registry");
+            None
+        }
+        Err(error) => return Err(context.registry_error(error)),
+    };
     let summary = mirror.run(&client, Arc::new(Log)).await.map_err(|error| match error {
         MirrorError::Registry(error) => context.registry_error(error),
         MirrorError::Store(error) => PeerError::Store(error),
@@ -270,7 +306,10 @@ async fn one_round(context: &Context, mirror: &Mirror) -> Result<Watched, PeerEr
 }
 
 /// Waits until something new may be had, or `at_most` is over.
-async fn wait_for_news(events: &mut WatchEvents, at_most: Duration) {
+async fn wait_for_news(watched: &mut Watched, at_most: Duration) {
+    let Some(events) = &mut watched.events else {
+        return tokio::time::sleep(at_most).await;
+    };
     let news = async {
         while let Some(event) = events.next().await? {
             if matches!(
@@ -280,7 +319,7 @@ async fn wait_for_news(events: &mut WatchEvents, at_most: Duration) {
                 break;
             }
         }
-        Ok::<(), p2p_ci::client::CallError>(())
+        Ok::<(), CallError>(())
     };
     if let Ok(Err(error)) = tokio::time::timeout(at_most, news).await {
         tracing::debug!(%error, "cannot watch the registry");

@@ -48,7 +48,10 @@ pub async fn run(context: &Context, args: &ShellArgs) -> Result<Exit, PeerError>
     let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
     let mut output = Output::standard(false);
     let state_dir = StateDir::resolve(&args.sharing.state)?;
-    let (library, report) = open_library(&args.dir, state_dir.path(), &mut output).await?;
+    let (library, report) = tokio::select! {
+        opened = open_library(&args.dir, state_dir.path(), &mut output) => opened?,
+        _ = signals.next() => return Ok(Exit::Interrupted),
+    };
     let documents = human::count(report.documents as u64, "document");
     let ignored = human::count(report.skipped.total(), "other file");
     output.lines(format_args!(
@@ -151,6 +154,8 @@ struct Shell {
     state_file: Option<StateFile>,
     /// Whether the user knows already that there is no registration.
     told_of_loss: bool,
+    /// A part without which this peer is none has failed.
+    broken: Option<&'static str>,
 }
 
 impl Shell {
@@ -177,6 +182,7 @@ impl Shell {
             state_dir,
             state_file: None,
             told_of_loss: false,
+            broken: None,
         })
     }
 
@@ -189,7 +195,11 @@ impl Shell {
     ) -> Result<Next, PeerError> {
         self.tell_what_happened(output);
         prompt.ask();
-        let line = match self.next_line(prompt, signals, output).await {
+        let answer = self.next_line(prompt, signals, output).await;
+        if let Some(part) = self.broken {
+            return Err(PeerError::Broken(part));
+        }
+        let line = match answer {
             Answer::Line(line) => line,
             Answer::Cleared => return Ok(Next::Line),
             Answer::End => return Ok(Next::Leave(Exit::Done)),
@@ -232,7 +242,7 @@ impl Shell {
 
     /// Waits for the line that was asked for, telling meanwhile what happens.
     async fn next_line(&mut self, prompt: &mut Prompt, signals: &mut Signals, output: &mut Output) -> Answer {
-        loop {
+        while self.broken.is_none() {
             tokio::select! {
                 answer = prompt.answer() => return answer,
                 event = self.events.recv() => {
@@ -256,6 +266,7 @@ impl Shell {
                 }
             }
         }
+        Answer::End
     }
 
     /// Registers anew, here or elsewhere. The documents stay as they are.

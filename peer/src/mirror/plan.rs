@@ -6,11 +6,12 @@ use std::{
 };
 
 use p2p_ci::{
-    address,
-    document::{Document, DocumentId, DocumentKey, Format},
+    document::{Document, DocumentId},
     identity::SessionId,
     message::{DocumentEntry, Holder},
 };
+
+use crate::versions::{Chosen, MAX_VERSIONS};
 
 /// Where a document stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,20 @@ struct Want {
     document: Document,
     /// Holders that have not failed for this document.
     holders: Vec<SessionId>,
+    /// Versions to fall back to when no holder delivers this one, the best one last.
+    others: Vec<DocumentEntry>,
     state: State,
+}
+
+/// A version that nobody delivered, and the one that is wanted instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fallback {
+    /// The version that could not be had.
+    pub(super) missed: DocumentId,
+    /// The last reason.
+    pub(super) problem: Problem,
+    /// The version that is wanted now.
+    pub(super) next: DocumentId,
 }
 
 #[derive(Debug)]
@@ -63,33 +77,66 @@ pub(super) struct Task {
 pub(super) struct Plan {
     wants: Vec<Want>,
     sources: BTreeMap<SessionId, Source>,
+    /// Holders of no more use.
+    gone: BTreeSet<SessionId>,
+    fallbacks: Vec<Fallback>,
 }
 
 impl Plan {
-    /// Adds a document with its holders.
-    pub(super) fn add(&mut self, entry: DocumentEntry) {
+    /// Adds a document with its holders, and with the versions to take where nobody delivers it.
+    pub(super) fn add(&mut self, Chosen { entry, others }: Chosen) {
         let index = self.wants.len();
-        let holders: Vec<SessionId> = entry.holders.iter().map(|holder| holder.id).collect();
-        for holder in entry.holders {
-            self.sources
-                .entry(holder.id)
-                .or_insert_with(|| Source {
-                    holder,
-                    queue: Vec::new(),
-                })
-                .queue
-                .push(index);
-        }
-        let state = if holders.is_empty() {
-            State::Failed(nobody_left())
-        } else {
-            State::Waiting
-        };
+        let document = entry.document.clone();
+        let mut others: Vec<DocumentEntry> = others.into_iter().take(MAX_VERSIONS - 1).collect();
+        others.reverse();
         self.wants.push(Want {
-            document: entry.document,
-            holders,
-            state,
+            document,
+            holders: Vec::new(),
+            others,
+            state: State::Waiting,
         });
+        self.want(index, entry);
+        if self.wants.last().is_some_and(|want| want.holders.is_empty()) {
+            self.nobody_delivers(index, nobody_left());
+        }
+    }
+
+    /// Wants this version, from its holders.
+    fn want(&mut self, index: usize, entry: DocumentEntry) {
+        let Some(want) = self.wants.get_mut(index) else { return };
+        want.document = entry.document;
+        want.holders = entry.holders.iter().map(|holder| holder.id).collect();
+        want.state = State::Waiting;
+        for holder in entry.holders {
+            if self.gone.contains(&holder.id) {
+                want.holders.retain(|id| *id != holder.id);
+                continue;
+            }
+            let new = || Source {
+                holder: holder.clone(),
+                queue: Vec::new(),
+            };
+            self.sources.entry(holder.id).or_insert_with(new).queue.push(index);
+        }
+    }
+
+    /// Falls back to the next version that somebody holds; without one, the document has failed.
+    fn nobody_delivers(&mut self, index: usize, problem: Problem) {
+        while let Some(want) = self.wants.get_mut(index) {
+            let Some(next) = want.others.pop() else {
+                want.state = State::Failed(problem);
+                return;
+            };
+            self.fallbacks.push(Fallback {
+                missed: want.document.id,
+                problem: problem.clone(),
+                next: next.document.id,
+            });
+            self.want(index, next);
+            if self.wants.get(index).is_some_and(|want| !want.holders.is_empty()) {
+                return;
+            }
+        }
     }
 
     /// Puts what few hold first, since those few may leave.
@@ -100,7 +147,7 @@ impl Plan {
             // The queue is taken from its end.
             source
                 .queue
-                .sort_by_key(|index| (std::cmp::Reverse(rarity(index)), std::cmp::Reverse(*index)));
+                .sort_by_key(|index| (Reverse(rarity(index)), Reverse(*index)));
         }
     }
 
@@ -163,11 +210,16 @@ impl Plan {
     /// `holder` is of no more use, for these documents that it was asked for and for all others.
     pub(super) fn lost(&mut self, holder: SessionId, asked: &[usize], problem: &Problem) {
         self.sources.remove(&holder);
-        for want in &mut self.wants {
+        self.gone.insert(holder);
+        let mut orphans = Vec::new();
+        for (index, want) in self.wants.iter_mut().enumerate() {
             want.holders.retain(|id| *id != holder);
             if want.holders.is_empty() && want.state == State::Waiting {
-                want.state = State::Failed(problem.clone());
+                orphans.push(index);
             }
+        }
+        for index in orphans {
+            self.nobody_delivers(index, problem.clone());
         }
         for index in asked {
             self.put_back(*index, problem.clone());
@@ -177,7 +229,7 @@ impl Plan {
     fn put_back(&mut self, index: usize, problem: Problem) {
         let Some(want) = self.wants.get_mut(index) else { return };
         if want.holders.is_empty() {
-            want.state = State::Failed(problem);
+            self.nobody_delivers(index, problem);
             return;
         }
         want.state = State::Waiting;
@@ -186,6 +238,11 @@ impl Plan {
                 source.queue.push(index);
             }
         }
+    }
+
+    /// Which versions were given up for which others since the last call.
+    pub(super) fn take_fallbacks(&mut self) -> Vec<Fallback> {
+        std::mem::take(&mut self.fallbacks)
     }
 
     /// The documents that could not be had, and why.
@@ -208,70 +265,11 @@ fn nobody_left() -> Problem {
     }
 }
 
-/// A document to mirror.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Chosen {
-    /// The version that was chosen.
-    pub entry: DocumentEntry,
-    /// The other versions of its number and format, the best one first. None of metadata, whose old versions are just
-    /// that.
-    pub others: Vec<DocumentEntry>,
-}
-
-/// Of several documents of one number and format, the one to mirror: for metadata the newest, else the one of the best
-/// [`rank`]. Ties go to the smaller digest, so that everybody chooses alike.
-#[must_use]
-pub fn choose(entries: Vec<DocumentEntry>) -> Vec<Chosen> {
-    let mut versions: BTreeMap<DocumentKey, Vec<DocumentEntry>> = BTreeMap::new();
-    for entry in entries {
-        versions.entry(entry.document.id.key).or_default().push(entry);
-    }
-    let choose_one = |(key, mut versions): (DocumentKey, Vec<DocumentEntry>)| {
-        versions.sort_by_key(|entry| Reverse(rank(entry)));
-        let mut versions = versions.into_iter();
-        let entry = versions.next()?;
-        let others = match key.format {
-            Format::Json => Vec::new(),
-            Format::Txt | Format::Html | Format::Pdf | Format::Xml => versions.collect(),
-        };
-        Some(Chosen { entry, others })
-    };
-    versions.into_iter().filter_map(choose_one).collect()
-}
-
-/// Whether nothing but its digest speaks for `chosen` against `other`.
-#[must_use]
-pub fn is_tie(chosen: &DocumentEntry, other: &DocumentEntry) -> bool {
-    chosen.holder_count == other.holder_count && addresses(chosen) == addresses(other)
-}
-
-/// At how many addresses a version is known to be held.
-fn addresses(entry: &DocumentEntry) -> usize {
-    let ips = entry.holders.iter().map(|holder| holder.address.ip());
-    ips.map(address::accountable).collect::<BTreeSet<_>>().len()
-}
-
-/// Larger is better: versions that are held at more addresses first, then those that more peers hold. One machine can
-/// pose as many peers; it has few addresses.
-#[must_use]
-pub fn rank(entry: &DocumentEntry) -> impl Ord + use<> {
-    let modified = match entry.document.id.key.format {
-        Format::Json => entry.document.modified,
-        Format::Txt | Format::Html | Format::Pdf | Format::Xml => None,
-    };
-    (
-        modified,
-        addresses(entry),
-        entry.holder_count,
-        Reverse(entry.document.id.sha256),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use p2p_ci::{
         digest::Sha256,
-        document::{DocumentKey, Format, RfcNumber, Title, UnixSeconds},
+        document::{DocumentKey, Format, RfcNumber, Title},
     };
 
     use super::*;
@@ -304,6 +302,13 @@ mod tests {
         }
     }
 
+    fn only(entry: DocumentEntry) -> Chosen {
+        Chosen {
+            entry,
+            others: Vec::new(),
+        }
+    }
+
     fn problem() -> Problem {
         Problem {
             message: "no".to_owned(),
@@ -314,8 +319,8 @@ mod tests {
     #[test]
     fn each_document_is_asked_of_one_holder_at_a_time_the_rarest_first() {
         let mut plan = Plan::default();
-        plan.add(entry(1, b"a", &[1, 2]));
-        plan.add(entry(2, b"b", &[1]));
+        plan.add(only(entry(1, b"a", &[1, 2])));
+        plan.add(only(entry(2, b"b", &[1])));
         plan.order_rarest_first();
         let (one, two) = (holder(1).id, holder(2).id);
         assert_eq!(plan.take(one).unwrap().document.id.key.number.get(), 2);
@@ -327,7 +332,7 @@ mod tests {
     #[test]
     fn what_a_holder_fails_to_deliver_goes_to_the_others() {
         let mut plan = Plan::default();
-        plan.add(entry(1, b"a", &[1, 2]));
+        plan.add(only(entry(1, b"a", &[1, 2])));
         let (one, two) = (holder(1).id, holder(2).id);
         let task = plan.take(one).unwrap();
         plan.failed(task.index, one, problem());
@@ -340,9 +345,9 @@ mod tests {
     #[test]
     fn a_lost_holder_costs_only_what_nobody_else_has() {
         let mut plan = Plan::default();
-        plan.add(entry(1, b"a", &[1, 2]));
-        plan.add(entry(2, b"b", &[1]));
-        plan.add(entry(3, b"c", &[1]));
+        plan.add(only(entry(1, b"a", &[1, 2])));
+        plan.add(only(entry(2, b"b", &[1])));
+        plan.add(only(entry(3, b"c", &[1])));
         let (one, two) = (holder(1).id, holder(2).id);
         let first = plan.take(one).unwrap();
         let second = plan.take(one).unwrap();
@@ -355,25 +360,24 @@ mod tests {
     }
 
     #[test]
-    fn of_several_versions_most_holders_win_and_of_metadata_the_newest() {
-        let chosen = choose(vec![
-            entry(1, b"x", &[1]),
-            entry(1, b"y", &[1, 2]),
-            entry(2, b"z", &[1]),
-        ]);
-        let digests: Vec<Sha256> = chosen.iter().map(|chosen| chosen.entry.document.id.sha256).collect();
-        assert_eq!(digests, [Sha256::of(b"y"), Sha256::of(b"z")]);
-        assert_eq!(chosen[0].others, [entry(1, b"x", &[1])], "and the other one is told");
-        assert!(!is_tie(&chosen[0].entry, &chosen[0].others[0]));
-        assert!(is_tie(&entry(1, b"x", &[1]), &entry(1, b"y", &[2])));
-        let json = |bytes: &[u8], holders: &[u8], seconds| {
-            let mut entry = entry(1, bytes, holders);
-            entry.document.id.key.format = Format::Json;
-            entry.document.modified = Some(UnixSeconds(seconds));
-            entry
-        };
-        let chosen = choose(vec![json(b"old", &[1, 2], 1), json(b"new", &[1], 2)]);
-        assert_eq!(chosen[0].entry.document.id.sha256, Sha256::of(b"new"));
-        assert_eq!(chosen[0].others, [], "old metadata contradicts nothing");
+    fn where_nobody_delivers_a_version_the_next_one_is_wanted() {
+        let mut plan = Plan::default();
+        let (one, two) = (holder(1).id, holder(2).id);
+        plan.add(Chosen {
+            entry: entry(1, b"wrong", &[1]),
+            others: vec![entry(1, b"nobody has it any more", &[1]), entry(1, b"right", &[2])],
+        });
+        assert_eq!(plan.take(two), None, "not while the first version may come");
+        let task = plan.take(one).unwrap();
+        plan.lost(one, &[task.index], &problem());
+        let task = plan.take(two).unwrap();
+        assert_eq!(task.document.id.sha256, Sha256::of(b"right"));
+        let fallbacks = plan.take_fallbacks();
+        assert_eq!(fallbacks.len(), 2);
+        assert_eq!(fallbacks[0].missed.sha256, Sha256::of(b"wrong"));
+        assert_eq!(fallbacks[1].next.sha256, Sha256::of(b"right"));
+        assert_eq!(plan.failures().count(), 0);
+        plan.failed(task.index, two, problem());
+        assert_eq!(plan.failures().count(), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! `peer join`: what does not end it, and what it says when it ends.
 
-use std::{fs, process::Stdio};
+use std::{fs, process::Stdio, time::Duration};
 
 use rustix::process::Signal;
 
@@ -57,4 +57,27 @@ async fn a_peer_that_was_never_registered_does_not_say_that_it_left() {
     .await;
     assert!(!told.contains("left"), "{told}");
     assert_eq!(within("its end", child.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_folder_is_kept_complete_with_and_without_room_to_watch() {
+    for max_watchers in [64, 0] {
+        let mut config = registry::Config::at("127.0.0.1:0".parse().unwrap());
+        config.max_watchers = max_watchers;
+        let cluster = Cluster::start_with(config).await;
+        let folder = cluster.folder("alice", &[("rfc7.txt", TEXT)]);
+        let _alice = cluster.join("alice", &folder).await;
+        let empty = cluster.folder("bob", &[]);
+        let mut command = cluster.peer();
+        command.args(["join", "--mirror", "--name", "bob"]).arg(&empty);
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        let arrived = async {
+            while !empty.join("rfc7.txt").exists() {
+                assert_eq!(child.try_wait().unwrap(), None, "mirroring has ended");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        within("RFC 7", arrived).await;
+        assert_eq!(fs::read_to_string(empty.join("rfc7.txt")).unwrap(), TEXT);
+    }
 }

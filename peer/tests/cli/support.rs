@@ -93,7 +93,10 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
-        let config = registry::Config::at("127.0.0.1:0".parse().unwrap());
+        Self::start_with(registry::Config::at("127.0.0.1:0".parse().unwrap())).await
+    }
+
+    pub(crate) async fn start_with(config: registry::Config) -> Self {
         Self {
             registry: registry::Server::bind(config).await.unwrap(),
             dir: tempfile::tempdir().unwrap(),

@@ -1,10 +1,15 @@
 //! Holders that lie, die or dawdle, and what it costs: never a wrong byte, never a lost document that somebody has.
 
-use std::fs;
+use std::{fs, time::Duration};
 
-use p2p_ci::{digest::Sha256, limits, pb};
-use peer::{error::Exit, getter::How};
+use p2p_ci::{
+    digest::Sha256,
+    failure::{Failure, Reason},
+    limits as shared_limits, pb,
+};
+use peer::{error::Exit, getter::How, limits};
 use tempfile::TempDir;
+use tokio::time::Instant;
 use tonic::Status;
 
 use crate::{
@@ -220,16 +225,57 @@ async fn the_next_version_is_taken_where_nobody_delivers_the_first() {
 }
 
 #[tokio::test]
+async fn a_mirror_takes_the_next_version_where_nobody_delivers_the_first() {
+    let registry = TestRegistry::start().await;
+    let (wanted, other) = (document(), b"another version".to_vec());
+    let nothing: Script = |_, _| (Vec::new(), None);
+    let _one = FakeHolder::start(&registry, "one", &wanted, nothing).await;
+    let _two = FakeHolder::start(&registry, "two", &wanted, nothing).await;
+    let _honest = TestPeer::start(&registry, "honest", &[("rfc1.txt", &other)]).await;
+    let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let summary = mirror(&registry, &folder, &state).await;
+    assert_eq!((summary.fetched, summary.failures.len()), (1, 0));
+    assert_eq!(fs::read(folder.path().join("rfc1.txt")).unwrap(), other);
+}
+
+#[tokio::test]
+async fn a_busy_holder_is_not_waited_for_while_others_are_untried() {
+    let registry = TestRegistry::start().await;
+    let bytes = document();
+    let busy: Script = |_, _| {
+        let failure = Failure::new(Reason::Overloaded, "all slots are taken").with_retry_after(Duration::from_secs(60));
+        (Vec::new(), Some(failure.into()))
+    };
+    let busy = FakeHolder::start(&registry, "busy", &bytes, busy).await;
+    let _free = TestPeer::start(&registry, "free", &[("rfc1.txt", &bytes)]).await;
+    let began = Instant::now();
+    let mut rounds = 0;
+    // Holders come in random order; until the busy one was first, nothing is shown.
+    while !busy.was_asked() {
+        rounds += 1;
+        assert!(rounds < 100, "the busy one was never asked");
+        let folder = TempDir::new().unwrap();
+        get(&registry, folder.path(), 1, any_version()).await.unwrap();
+    }
+    let shortest_wait = limits::BUSY_RETRY_LONGEST / 2;
+    assert!(
+        began.elapsed() < shortest_wait,
+        "{:?} for {rounds} rounds",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
 async fn a_silent_holder_costs_ten_seconds_at_most() {
     let registry = TestRegistry::start().await;
     let bytes = document();
     let silent: Script = |bytes, _| (vec![Message::Header(header(bytes)), Message::Silence], None);
     let _silent = FakeHolder::start(&registry, "silent", &bytes, silent).await;
     let folder = TempDir::new().unwrap();
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let error = get(&registry, folder.path(), 1, any_version()).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Unreachable, "{error}");
-    assert!(began.elapsed() < limits::MESSAGE_TIMEOUT + std::time::Duration::from_secs(5));
+    assert!(began.elapsed() < shared_limits::MESSAGE_TIMEOUT + Duration::from_secs(5));
 }
 
 #[tokio::test]

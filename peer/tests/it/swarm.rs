@@ -177,6 +177,32 @@ async fn a_mirror_tells_which_of_several_versions_it_takes() {
 }
 
 #[tokio::test]
+async fn ranges_that_overlap_do_not_make_versions() {
+    let registry = TestRegistry::start().await;
+    let _alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", b"one"), ("rfc2.txt", b"two")]).await;
+    let (folder, state, told) = (
+        TempDir::new().unwrap(),
+        TempDir::new().unwrap(),
+        Arc::new(Told::default()),
+    );
+    let mirror = Mirror {
+        dialer: dialer(),
+        library: open_library(folder.path(), state.path()),
+        target: Target::open(folder.path(), Durability::None).unwrap(),
+        selection: Selection {
+            ranges: vec!["1-2".parse().unwrap(), "2-5".parse().unwrap()],
+            formats: Vec::new(),
+        },
+        replace: false,
+        stop: CancellationToken::new(),
+    };
+    let observer = Arc::clone(&told) as Arc<dyn Observer>;
+    let summary = mirror.run(&registry.client().await, observer).await.unwrap();
+    assert_eq!((summary.fetched, summary.contested), (2, 0));
+    assert_eq!(told.0.lock().unwrap().clone(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn what_changes_in_a_folder_changes_in_the_index() {
     let registry = TestRegistry::start().await;
     let alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", b"one")]).await;

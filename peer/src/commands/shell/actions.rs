@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use p2p_ci::{
     client::CallError,
-    document::{DocumentKey, Format, RfcNumber},
+    document::{DocumentKey, Format, RfcNumber, RfcRange},
     failure::Reason,
     limits::{MAX_BATCH_DOCUMENTS, MAX_HOLDERS},
     message::{IndexFilter, ListPage, ListPageQuery, LookupQuery, PeerRequest, RegistryReply},
@@ -21,7 +21,7 @@ use crate::{
     commands::{
         blocking, get,
         join::sentence,
-        list::{Listing, merged},
+        list::Listing,
         lookup::{nobody_has, show_documents},
         peers,
     },
@@ -192,7 +192,7 @@ impl Shell {
     /// `list`: what the other peers share, page by page.
     async fn list(&self, list: &ListVerb, output: &mut Output) -> Result<(), PeerError> {
         let mut listing = Listing::new(output);
-        for range in merged(&list.ranges) {
+        for range in RfcRange::merged(&list.ranges) {
             let mut query = ListPageQuery {
                 filter: IndexFilter {
                     range,
@@ -244,6 +244,8 @@ impl Shell {
             },
         };
         // It has told what failed by itself; its exit code is of no use here.
-        get::run(&self.context, &args).await.map(drop)
+        get::get_all(&self.context, &args, std::future::pending())
+            .await
+            .map(drop)
     }
 }

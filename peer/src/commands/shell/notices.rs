@@ -76,8 +76,8 @@ impl Shell {
             | NodeEvent::Rejected(..)
             | NodeEvent::Refused(_)
             | NodeEvent::Disconnected { .. }
-            | NodeEvent::Left
-            | NodeEvent::Broken(_) => {}
+            | NodeEvent::Left => {}
+            NodeEvent::Broken(part) => self.broken = Some(part),
         }
         if let NodeEvent::Registered { name, .. } = event
             && let Err(error) = self.write_state(name.clone())
