@@ -91,12 +91,10 @@ impl PeerError {
             Self::HoldersUnreachable(_) => Exit::Unreachable,
             Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => Exit::Integrity,
             Self::Registry { source, .. } => exit_of_call(source),
-            Self::Refused(_)
-            | Self::Kept(_)
-            | Self::Library(_)
-            | Self::Store(_)
-            | Self::Broken(_)
-            | Self::System { .. } => Exit::Failed,
+            Self::Kept(_) | Self::Store(StoreError::Exists(_)) => Exit::Partly,
+            Self::Refused(_) | Self::Library(_) | Self::Store(_) | Self::Broken(_) | Self::System { .. } => {
+                Exit::Failed
+            }
         }
     }
 
@@ -118,7 +116,7 @@ impl PeerError {
             Self::HoldersUnreachable(_) => "HOLDERS_UNREACHABLE",
             Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => "INTEGRITY",
             Self::Refused(_) => "REFUSED",
-            Self::Kept(_) => "FILE_EXISTS",
+            Self::Kept(_) | Self::Store(StoreError::Exists(_)) => "FILE_EXISTS",
             Self::Library(_) => "LIBRARY",
             Self::Store(_) => "TARGET",
             Self::Broken(_) => "INTERNAL",

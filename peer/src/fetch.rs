@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 pub use self::sink::Sink;
 use self::sink::blocking;
 use crate::{
-    library::{StoreError, Target},
+    library::{StoreError, Stored, Target},
     limits,
 };
 
@@ -31,6 +31,8 @@ use crate::{
 pub struct Fetched {
     /// Where the document is.
     pub path: std::path::PathBuf,
+    /// Whether somebody else had stored the same bytes there meanwhile.
+    pub was_there: bool,
     /// The holder that sent the last byte.
     pub holder: Holder,
     /// Bytes that crossed the network, those in vain included.
@@ -189,10 +191,11 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
             Ok(modified) => {
                 let replace = job.replace;
                 match sink.commit(modified.or(document.modified), replace).await {
-                    Ok(path) => {
+                    Ok(Stored { path, was_there }) => {
                         let holder = holder.clone();
                         return Ok(Fetched {
                             path,
+                            was_there,
                             holder,
                             received_bytes,
                             duration: started.elapsed(),

@@ -17,7 +17,7 @@ use crate::{
     commands::Context,
     error::PeerError,
     fetch::{FetchError, FetchJob, Fetched, fetch},
-    library::Target,
+    library::{StoreError, Target},
     versions::{MAX_VERSIONS, rank},
 };
 
@@ -144,8 +144,15 @@ impl Getter {
                         others: passed_over.chain(versions).collect(),
                         entry,
                         missed,
-                        how: How::Fetched(fetched),
+                        how: if fetched.was_there {
+                            How::Present(fetched.path)
+                        } else {
+                            How::Fetched(fetched)
+                        },
                     });
+                }
+                Err(FetchError::Store(error @ StoreError::Exists(_))) => {
+                    return Err(PeerError::Kept(error.to_string()));
                 }
                 // Another version would not fit on the disk either.
                 Err(error @ FetchError::Store(_)) => return Err(explain(key, error)),

@@ -61,7 +61,7 @@ use tokio::sync::watch;
 pub use self::{
     error::{IntegrityProblem, LibraryError, StoreError},
     name::FileName,
-    part::PartFile,
+    part::{PartFile, Stored},
     reader::DocumentReader,
     report::{ScanProgress, ScanReport, SkipReason, Skipped},
     target::{Durability, Existing, Target},

@@ -2,7 +2,7 @@
 
 use p2p_ci::digest::Sha256;
 
-use crate::library::{PartFile, StoreError};
+use crate::library::{PartFile, StoreError, Stored};
 
 /// A file being written, with its blocking work kept off the async threads.
 pub struct Sink {
@@ -88,7 +88,7 @@ impl Sink {
         mut self,
         modified: Option<p2p_ci::document::UnixSeconds>,
         replace: bool,
-    ) -> Result<std::path::PathBuf, StoreError> {
+    ) -> Result<Stored, StoreError> {
         let part = self.part.take().ok_or_else(interrupted)?;
         blocking(move || part.commit(modified, replace)).await
     }

@@ -122,8 +122,8 @@ pub enum StoreError {
         /// In what they differ.
         problem: IntegrityProblem,
     },
-    /// There is a file of that name already, and it was not to be replaced.
-    #[error("{} exists already and was left as it is; ask to replace it, or move it away", shown(.0))]
+    /// There is a file of that name with other bytes already, and it was not to be replaced.
+    #[error("{} exists with other bytes and was left as it is; --force replaces it", shown(.0))]
     Exists(PathBuf),
     /// Something that is no readable regular file has the document's name.
     #[error("{} is in the way: {what}; move it away", shown(.path))]

@@ -41,6 +41,15 @@ pub struct PartFile {
     pending: Pending,
 }
 
+/// A document under its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its file.
+    pub path: PathBuf,
+    /// Whether the file had been there before, with the same bytes.
+    pub was_there: bool,
+}
+
 /// The file itself, until it has its name.
 #[derive(Debug)]
 struct Pending {
@@ -147,15 +156,15 @@ impl PartFile {
         Ok(())
     }
 
-    /// Gives the document its name, provided that it is whole and has the announced digest, and returns its path. With
-    /// `modified`, the file gets that time, unless it lies in the future. With `replace`, a file of that name is
-    /// replaced.
+    /// Gives the document its name, provided that it is whole and has the announced digest. With `modified`, the file
+    /// gets that time, unless it lies in the future. With `replace`, a file of that name is replaced. One that has the
+    /// document's bytes already, as when two downloads of it end at the same time, is left as it is.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Integrity`] when the bytes are others, [`StoreError::Exists`] when there is such a file and
-    /// `replace` is false; in these and all other cases nothing is left behind.
-    pub fn commit(self, modified: Option<UnixSeconds>, replace: bool) -> Result<PathBuf, StoreError> {
+    /// [`StoreError::Integrity`] when the bytes are others, [`StoreError::Exists`] when there is a file of other bytes
+    /// and `replace` is false; in these and all other cases nothing is left behind.
+    pub fn commit(self, modified: Option<UnixSeconds>, replace: bool) -> Result<Stored, StoreError> {
         let Self {
             writer,
             hasher,
@@ -182,11 +191,12 @@ impl PartFile {
 
 impl Pending {
     /// Renames the file to its own name.
-    fn store(&mut self, replace: bool) -> Result<PathBuf, StoreError> {
+    fn store(&mut self, replace: bool) -> Result<Stored, StoreError> {
         let file_name = self.document_id.key.file_name();
         let path = self.target.path.join(&file_name);
         match self.rename(&file_name, replace) {
             Ok(()) => self.is_renamed = true,
+            Err(Errno::EXIST) if self.target.holds(self.document_id) => return Ok(Stored { path, was_there: true }),
             Err(Errno::EXIST) => return Err(StoreError::Exists(path)),
             Err(Errno::ISDIR | Errno::NOTEMPTY) => {
                 return Err(StoreError::InTheWay { path, what: "a folder" });
@@ -199,7 +209,7 @@ impl Pending {
             let synced = folder.and_then(rustix::fs::fsync);
             synced.map_err(|error| self.failed("force to the disk", error.into()))?;
         }
-        Ok(path)
+        Ok(Stored { path, was_there: false })
     }
 
     fn rename(&self, file_name: &str, replace: bool) -> Result<(), Errno> {

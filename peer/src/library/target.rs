@@ -155,15 +155,7 @@ impl Target {
     pub fn existing(&self, key: DocumentKey) -> Result<Option<Existing>, StoreError> {
         let inner = &self.inner;
         let file_name = key.file_name();
-        let own = Candidate {
-            path: PathBuf::from(&file_name),
-            name: FileName {
-                key,
-                compressed: false,
-                padded: false,
-                lower_case: true,
-            },
-        };
+        let own = own_name(key);
         let mut buffer = vec![0; BUFFER_BYTES];
         match inner.digest(own.clone(), &mut buffer) {
             Ok(found) => return Ok(Some(found)),
@@ -288,6 +280,12 @@ impl TargetInner {
         StoreError::Io { action, path, source }
     }
 
+    /// Whether the document's file is there with the document's bytes.
+    pub(super) fn holds(&self, id: DocumentId) -> bool {
+        let found = self.digest(own_name(id.key), &mut vec![0; BUFFER_BYTES]);
+        found.is_ok_and(|found| found.sha256 == id.sha256)
+    }
+
     /// One file that is there. `None` as error: it is not.
     fn digest(&self, candidate: Candidate, buffer: &mut [u8]) -> Result<Existing, Option<SkipReason>> {
         let path = self.path.join(&candidate.path);
@@ -327,6 +325,19 @@ impl TargetInner {
         if rustix::fs::unlinkat(&self.dir, PART_FOLDER, AtFlags::REMOVEDIR).is_ok() {
             *known = None;
         }
+    }
+}
+
+/// The file under whose name a document is stored.
+fn own_name(key: DocumentKey) -> Candidate {
+    Candidate {
+        path: PathBuf::from(key.file_name()),
+        name: FileName {
+            key,
+            compressed: false,
+            padded: false,
+            lower_case: true,
+        },
     }
 }
 

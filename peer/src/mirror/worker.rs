@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     fetch::{HolderError, allowance, busy_for, is_lie},
-    library::StoreError,
+    library::{StoreError, Stored},
     limits,
 };
 
@@ -67,7 +67,7 @@ struct Arriving {
 }
 
 /// What became of a stored document.
-type Stored = (usize, Document, Result<(), StoreError>);
+type Settled = (usize, Document, Result<Stored, StoreError>);
 
 /// The holder that is asked, and what it was asked for.
 pub(super) struct Worker {
@@ -76,7 +76,7 @@ pub(super) struct Worker {
     asked: VecDeque<(u64, Task)>,
     next_id: u64,
     arriving: Option<Arriving>,
-    stores: JoinSet<Stored>,
+    stores: JoinSet<Settled>,
     lies: u32,
 }
 
@@ -263,16 +263,21 @@ impl Worker {
         }
     }
 
-    fn settle(&mut self, stored: Result<Stored, tokio::task::JoinError>) -> Result<(), StoreError> {
+    fn settle(&mut self, stored: Result<Settled, tokio::task::JoinError>) -> Result<(), StoreError> {
         let (index, document, result) = match stored {
             Ok(stored) => stored,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return Ok(()),
         };
         match result {
-            Ok(()) => {
+            Ok(Stored { was_there: false, .. }) => {
                 self.shared.plan().done(index);
                 self.shared.stored(&document, &self.holder);
+                Ok(())
+            }
+            Ok(Stored { was_there: true, .. }) => {
+                self.shared.plan().done(index);
+                self.shared.summary().present += 1;
                 Ok(())
             }
             Err(StoreError::Integrity { key, problem }) => {
@@ -321,9 +326,8 @@ fn lied(what: impl Into<String>) -> Stopped {
     Stopped::Holder(HolderError::Lied(what.into()))
 }
 
-fn store(target: &crate::library::Target, arriving: &Arriving, replace: bool) -> Result<(), StoreError> {
+fn store(target: &crate::library::Target, arriving: &Arriving, replace: bool) -> Result<Stored, StoreError> {
     let mut part = target.begin(arriving.document.id, arriving.document.size_bytes)?;
     part.write(&arriving.bytes)?;
-    part.commit(arriving.modified.or(arriving.document.modified), replace)?;
-    Ok(())
+    part.commit(arriving.modified.or(arriving.document.modified), replace)
 }

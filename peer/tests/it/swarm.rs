@@ -177,6 +177,34 @@ async fn a_mirror_tells_which_of_several_versions_it_takes() {
 }
 
 #[tokio::test]
+async fn two_mirrors_into_one_folder_do_not_take_each_other_for_strangers() {
+    let registry = TestRegistry::start().await;
+    let documents: Vec<(String, Vec<u8>)> = (1..=200)
+        .map(|n| (format!("rfc{n}.txt"), format!("document {n}\n").repeat(n).into_bytes()))
+        .collect();
+    let borrowed: Vec<(&str, &[u8])> = documents
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
+    let _alice = TestPeer::start(&registry, "alice", &borrowed).await;
+    let (folder, first, second) = (
+        TempDir::new().unwrap(),
+        TempDir::new().unwrap(),
+        TempDir::new().unwrap(),
+    );
+    let (one, two) = tokio::join!(mirror(&registry, &folder, &first), mirror(&registry, &folder, &second));
+    for summary in [&one, &two] {
+        assert_eq!((summary.kept, summary.failures.len()), (0, 0), "{summary:?}");
+        assert_eq!(summary.fetched + summary.present, 200, "{summary:?}");
+    }
+    assert_eq!(
+        one.fetched + two.fetched,
+        200,
+        "each document was stored by one of them"
+    );
+}
+
+#[tokio::test]
 async fn ranges_that_overlap_do_not_make_versions() {
     let registry = TestRegistry::start().await;
     let _alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", b"one"), ("rfc2.txt", b"two")]).await;

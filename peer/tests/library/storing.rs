@@ -28,7 +28,7 @@ fn store(target: &Target, number: u32, bytes: &[u8], modified: Option<UnixSecond
         .begin(id(number, bytes), u64::try_from(bytes.len()).unwrap())
         .unwrap();
     part.write(bytes).unwrap();
-    let path = part.commit(modified, false).unwrap();
+    let path = part.commit(modified, false).unwrap().path;
     assert_eq!(path, target.path().join(format!("rfc{number}.txt")));
 }
 

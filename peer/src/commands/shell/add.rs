@@ -18,7 +18,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::{
     error::PeerError,
-    library::{FileName, Target},
+    library::{FileName, Stored, Target},
 };
 
 /// What came of adding a file.
@@ -68,11 +68,11 @@ pub(super) fn add(target: &Target, path: &Path, number: Option<RfcNumber>) -> Re
     }
     let mut part = target.begin(document.id, document.size_bytes)?;
     part.write(&bytes)?;
-    let path = part.commit(modified, false)?;
+    let Stored { path, was_there } = part.commit(modified, false)?;
     Ok(Added {
         document,
         path,
-        was_there: false,
+        was_there,
     })
 }
 
