@@ -20,7 +20,7 @@ use p2p_ci::{
 use tokio::time::{Instant, timeout_at};
 
 pub use self::sink::Sink;
-use self::sink::blocking;
+pub(crate) use self::sink::blocking;
 use crate::{
     library::{StoreError, Stored, Target},
     limits,
@@ -191,7 +191,7 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
             Ok(modified) => {
                 let replace = job.replace;
                 match sink.commit(modified.or(document.modified), replace).await {
-                    Ok(Stored { path, was_there }) => {
+                    Ok(Stored { path, was_there, .. }) => {
                         let holder = holder.clone();
                         return Ok(Fetched {
                             path,

@@ -15,18 +15,20 @@
 //!
 //! A file is hashed once, when it is whole: when it was renamed into place, or when it is closed, as far as events tell,
 //! and was left alone for a second. It is served from one descriptor while its identity (device,
-//! inode, size, times) is that of the file that was hashed, and hashed again on the way ([`DocumentReader`]).
+//! inode, size, times) is that of the file that was hashed, before and after it is read ([`DocumentReader`]).
 //!
 //! # Modules, in reading order
 //!
 //! `name`, `walk`: names and folders · `identity`, `source`, `digest`, `title`: one file · `state`, `select`, `scan`: what
 //! the library knows and how it learns it · `cache`: digests of earlier runs · `reader` · `events`, `watcher` · `target`,
-//! `part`: storing what was downloaded · `report`, `error`: what people are told.
+//! `part`, `body`, `adopt`: storing what was downloaded · `report`, `error`: what people are told.
 //!
 //! # Non-goals
 //!
 //! Nothing here knows of any network. Files that this program did not write are never changed or removed.
 
+mod adopt;
+mod body;
 mod cache;
 mod clock;
 mod digest;
@@ -49,7 +51,7 @@ mod walk;
 mod watcher;
 
 use std::{
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
@@ -59,6 +61,7 @@ use p2p_ci::document::{Document, DocumentKey};
 use tokio::sync::watch;
 
 pub use self::{
+    body::Body,
     error::{IntegrityProblem, LibraryError, StoreError},
     name::FileName,
     part::{PartFile, Stored},
@@ -70,11 +73,10 @@ pub use self::{
 
 use self::{
     cache::Loaded,
-    digest::Digested,
     identity::FileIdentity,
     scan::Look,
-    state::{Changes, Selected, State},
-    walk::{Candidate, Folder},
+    state::{Changes, State},
+    walk::Folder,
 };
 
 /// The documents of one folder. A handle that is cheap to clone.
@@ -234,48 +236,6 @@ impl Library {
         let report = scan::look_until_settled(&self.inner, &look)?;
         self.inner.keep_digests();
         Ok(report)
-    }
-
-    /// Takes note of a document that a [`Target`] has just stored in this library's folder, without hashing it again.
-    /// The title is what the file tells, or else the given one; the time is the file's.
-    ///
-    /// # Errors
-    ///
-    /// [`LibraryError::NotAdopted`] when there is no regular file of that length under the document's name.
-    pub fn adopt(&self, document: Document) -> Result<(), LibraryError> {
-        let inner = &self.inner;
-        let key = document.id.key;
-        let file_name = key.file_name();
-        let not_adopted = || LibraryError::NotAdopted(inner.path.join(&file_name));
-        let root = inner.root().ok_or_else(not_adopted)?;
-        let candidate = Candidate {
-            path: PathBuf::from(&file_name),
-            name: FileName::parse(&file_name).ok_or_else(not_adopted)?,
-        };
-        let (file, identity) = source::open_file(&root.dir, &candidate.path).map_err(|_| not_adopted())?;
-        if identity.size != document.size_bytes {
-            return Err(not_adopted());
-        }
-        let mut head = Vec::new();
-        let head_bytes = u64::try_from(title::head_bytes(key.format)).unwrap_or(0);
-        // A title is worth no failure: what cannot be read tells none.
-        let _unread = file.take(head_bytes).read_to_end(&mut head);
-        let told = title::of_file(key.format, &head, document.size_bytes);
-        let title = if told.as_str().is_empty() { document.title } else { told };
-        let digested = Digested {
-            sha256: document.id.sha256,
-            size_bytes: document.size_bytes,
-            title,
-            lasting: true,
-        };
-        let sighting = walk::Sighting {
-            candidate,
-            identity,
-            link: false,
-        };
-        let changes = lock(&inner.state).adopt(key, Selected { sighting, digested });
-        inner.publish(&changes);
-        Ok(())
     }
 
     /// The folder, absolute.

@@ -15,8 +15,9 @@ pub const MAX_CONNECTIONS: usize = 512;
 /// How long uploads may go on after the peer was told to end.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(30);
 
-/// Chunks that wait between the disk and the network, for each upload: one being sent and one being read.
-pub const UPLOAD_QUEUE_CHUNKS: usize = 2;
+/// Batches that wait between the disk and the network, for each upload, beside the one that is being sent and the one
+/// that is being read. Of a single document, a batch is a chunk.
+pub const UPLOAD_QUEUE_BATCHES: usize = 1;
 
 /// Uploads to one source at a time, if it is not this machine: a few downloads side by side, and never all slots.
 pub const MAX_UPLOADS_PER_SOURCE: usize = 8;
@@ -64,11 +65,7 @@ pub const WINDOW_BUDGET_BYTES: usize = 64 * 1024 * 1024;
 pub const MAX_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
 /// Holders from which a mirror downloads at a time.
-pub const MIRROR_HOLDERS: usize = 8;
-
-/// Requests that a mirror keeps unanswered at each holder, below the protocol's 32 so that a slow holder is left with
-/// little that others could have fetched.
-pub const MIRROR_OUTSTANDING: usize = 16;
+pub const MIRROR_HOLDERS: usize = 16;
 
 /// RFCs that one command line may ask for by `get`; more is what `mirror` is for.
 pub const MAX_GET_NUMBERS: usize = 1000;

@@ -4,14 +4,20 @@
 //! fails to deliver goes back into the plan for the others. Every document is complete and checked before it gets its
 //! name, so a mirror can be interrupted at any time and run again.
 
+mod neighbours;
+mod pace;
 mod plan;
 mod worker;
+mod writers;
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
+    io,
     net::IpAddr,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use p2p_ci::{
@@ -23,15 +29,22 @@ use p2p_ci::{
     text::escaped,
     transport::Dialer,
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinSet,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::plan::Problem;
 use self::{
+    neighbours::{Neighbours, News},
     plan::{Fallback, Plan},
-    worker::Worker,
+    worker::{Origin, Worker},
+    writers::{Intake, Writers},
 };
 use crate::{
+    fetch::blocking,
     library::{Library, StoreError, Target},
     limits,
     versions::{Chosen, choose, is_tie},
@@ -105,9 +118,15 @@ pub enum MirrorError {
     /// The target cannot be written to.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No thread could be started that stores what arrives.
+    #[error("cannot start a thread: {0}")]
+    Threads(io::Error),
 }
 
-/// What the workers share.
+/// How often it is looked whether a holder can be asked that could not before.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What workers and writers share.
 struct Shared {
     dialer: Dialer,
     registry: IpAddr,
@@ -115,40 +134,79 @@ struct Shared {
     library: Library,
     replace: bool,
     stop: CancellationToken,
+    /// Ends everything because the target has failed.
+    failed: CancellationToken,
+    failure: Mutex<Option<StoreError>>,
     memory: Arc<Semaphore>,
     plan: Mutex<Plan>,
+    /// Something came or failed, so that the plan should be looked at again.
+    changed: Notify,
     summary: Mutex<Summary>,
     observer: Arc<dyn Observer>,
+    began: Instant,
 }
 
 impl Shared {
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.plan)
     }
 
     fn summary(&self) -> MutexGuard<'_, Summary> {
-        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.summary)
     }
 
-    fn stored(&self, document: &Document, holder: &Holder) {
-        if let Err(error) = self.library.adopt(document.clone()) {
-            // It is found by the next look at the folder instead.
-            tracing::debug!(%error, "a fetched document is not shared yet");
-        }
+    /// The time by which the plan goes.
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Documents of one holder are stored.
+    fn stored<'a>(&self, origin: &Origin, documents: impl Iterator<Item = (usize, &'a Document, bool)>) {
+        let mut plan = self.plan();
         let mut summary = self.summary();
-        summary.fetched += 1;
-        summary.bytes += document.size_bytes;
-        *summary.by_holder.entry(holder.name.clone()).or_default() += 1;
-        drop(summary);
-        self.observer.stored(document, holder);
+        for (index, document, was_there) in documents {
+            plan.done(index);
+            if was_there {
+                summary.present += 1;
+                continue;
+            }
+            summary.fetched += 1;
+            summary.bytes += document.size_bytes;
+            match summary.by_holder.get_mut(&origin.holder.name) {
+                Some(count) => *count += 1,
+                None => _ = summary.by_holder.insert(origin.holder.name.clone(), 1),
+            }
+            self.observer.stored(document, &origin.holder);
+        }
+        drop((plan, summary));
+        self.changed.notify_waiters();
     }
 
-    fn kept(&self, path: &Path) {
+    /// A holder has sent wrong bytes.
+    fn wrong(&self, origin: &Origin, index: usize, what: &str) {
+        origin.lies.fetch_add(1, Ordering::Relaxed);
+        let problem = Problem {
+            message: format!("{}: wrong bytes, {what}", origin.holder.name),
+            integrity: true,
+        };
+        self.plan().failed(index, origin.holder.id, problem);
+        self.changed.notify_waiters();
+    }
+
+    /// A file of other bytes is in a document's place.
+    fn kept(&self, index: usize, path: &Path) {
+        self.plan().done(index);
         self.summary().kept += 1;
         self.observer.note(&format!(
             "{} has other bytes than the peers'; left as it is (--force replaces it)",
             escaped(&path.to_string_lossy())
         ));
+    }
+
+    /// The target has failed; no holder could help.
+    fn fail(&self, error: StoreError) {
+        lock(&self.failure).get_or_insert(error);
+        self.failed.cancel();
     }
 
     /// Tells of versions that nobody delivered.
@@ -178,7 +236,6 @@ impl Mirror {
         for chosen in choose(self.list(client).await?) {
             self.consider(chosen, &mut plan, &mut summary, &*observer);
         }
-        plan.order_rarest_first();
         let (documents, bytes) = plan.totals();
         observer.planned(documents, bytes);
         let shared = Arc::new(Shared {
@@ -188,17 +245,28 @@ impl Mirror {
             library: self.library.clone(),
             replace: self.replace,
             stop: self.stop.clone(),
+            failed: CancellationToken::new(),
+            failure: Mutex::new(None),
             memory: worker::memory_budget(),
             plan: Mutex::new(plan),
+            changed: Notify::new(),
             summary: Mutex::new(summary),
             observer,
+            began: Instant::now(),
         });
-        let worked = work(&shared).await;
+        let (intake, writers) = Writers::start(&shared).map_err(MirrorError::Threads)?;
+        tokio::select! {
+            () = work(&shared, intake) => {}
+            never = follow(&shared, client) => match never {},
+        }
         let target = self.target.clone();
-        let finished = tokio::task::spawn_blocking(move || target.finish()).await;
-        worked?;
-        if let Ok(finished) = finished {
-            finished?;
+        let finished = blocking(move || {
+            writers.join();
+            target.finish()
+        });
+        finished.await?;
+        if let Some(error) = lock(&shared.failure).take() {
+            return Err(error.into());
         }
         shared.tell_fallbacks();
         let mut summary = std::mem::take(&mut *shared.summary());
@@ -253,7 +321,7 @@ impl Mirror {
                 if let Some(line) = contest(entry, others) {
                     observer.note(&line);
                 }
-                plan.add(chosen);
+                plan.add(chosen, rand::random());
             }
         }
     }
@@ -279,33 +347,54 @@ fn contest(entry: &DocumentEntry, others: &[DocumentEntry]) -> Option<String> {
     ))
 }
 
-/// Runs a worker for each holder that has something to give, until no holder has.
-async fn work(shared: &Arc<Shared>) -> Result<(), StoreError> {
+/// Runs a worker for each holder that has something to give, until nothing more is to be had, or it is stopped.
+async fn work(shared: &Arc<Shared>, intake: Intake) {
     let mut workers = JoinSet::new();
-    let mut busy = BTreeMap::new();
     loop {
-        let idle = shared.plan().holders_with_work();
-        for holder in idle {
-            if workers.len() < limits::MIRROR_HOLDERS && !busy.contains_key(&holder.id) && !shared.stop.is_cancelled() {
-                let id = holder.id;
-                let task = workers.spawn(Worker::new(Arc::clone(shared), holder).run());
-                busy.insert(id, task.id());
+        if !shared.stop.is_cancelled() {
+            let idle = shared.plan().idle_holders(shared.now());
+            for holder in idle {
+                if workers.len() < limits::MIRROR_HOLDERS {
+                    shared.plan().set_active(holder.id, true);
+                    workers.spawn(Worker::new(Arc::clone(shared), holder, intake.clone()).run());
+                }
             }
         }
-        let ended = tokio::select! {
-            ended = workers.join_next_with_id() => ended,
-            () = shared.stop.cancelled(), if !workers.is_empty() => {
-                workers.shutdown().await;
-                return Ok(());
-            }
-        };
-        let (task, result) = match ended {
-            Some(Ok(ended)) => ended,
-            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Some(Err(error)) => (error.id(), Ok(())),
-            None => return Ok(()),
-        };
-        busy.retain(|_, id| *id != task);
-        result?;
+        if workers.is_empty() {
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => break,
+            () = shared.failed.cancelled() => break,
+            Some(ended) = workers.join_next() => if let Err(error) = ended && error.is_panic() {
+                std::panic::resume_unwind(error.into_panic());
+            },
+            () = tokio::time::sleep(LOOK_INTERVAL) => if shared.plan().is_over() {
+                break;
+            },
+        }
     }
+    workers.shutdown().await;
+}
+
+/// Adds peers to the plan that announce what is wanted while it runs. Where the registry has no room for one more who
+/// watches, the holders that were known at first have to do.
+async fn follow(shared: &Shared, client: &RegistryClient) -> Infallible {
+    let mut neighbours = Neighbours::default();
+    match client.watch().await {
+        Ok(mut events) => {
+            while let Ok(Some(event)) = events.next().await {
+                for News { holder, format, ranges } in neighbours.apply(event) {
+                    shared.plan().announced(&holder, format, &ranges);
+                }
+            }
+        }
+        Err(error) => tracing::info!(%error, "cannot watch the registry"),
+    }
+    std::future::pending().await
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

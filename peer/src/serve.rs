@@ -12,7 +12,7 @@ use p2p_ci::{
     failure::{Failure, Reason},
     limits as shared_limits,
     line::Line,
-    message::{DownloadQuery, ManyPart},
+    message::{DownloadPart, DownloadQuery, ManyPart},
     pb::{
         self,
         file_transfer_server::{FileTransfer, FileTransferServer},
@@ -26,7 +26,7 @@ use tracing::Instrument as _;
 
 use crate::{
     limits::IDLE_DOWNLOADS,
-    uploads::{Downloader, Ended, Sender, Uploads, answer, leaving, report},
+    uploads::{Batch, Bulk, Downloader, Ended, Sender, Uploads, answer, leaving, report},
 };
 
 /// The gRPC service for these uploads.
@@ -114,22 +114,73 @@ impl Many {
     async fn serve(&self, requests: Streaming<pb::DownloadManyRequest>) -> Result<u64, Ended> {
         let (queue, mut queued) = mpsc::channel(shared_limits::MAX_OUTSTANDING_DOWNLOADS);
         let read_ahead = self.read_ahead(requests, queue);
-        let answer = async {
-            while let Some(request) = queued.recv().await {
-                self.answer(&request).await?;
-                self.unanswered.fetch_sub(1, Ordering::Relaxed);
-            }
-            Ok::<(), Ended>(())
-        };
+        let answer = self.answer(&mut queued);
         tokio::pin!(answer);
         let ended = tokio::select! {
             ended = &mut answer => ended,
             read = read_ahead => match read {
                 Ok(()) => answer.await,
-                Err(failure) => self.sender.send(Err(failure.into())).await,
+                Err(failure) => self.sender.send(Err(failure.into())).await.map(|()| 0),
             },
         };
-        ended.map(|()| 0)
+        ended
+    }
+
+    /// Answers what is queued, until nothing more will be. Reads a batch while the one before is on its way.
+    async fn answer(&self, queued: &mut mpsc::Receiver<pb::DownloadManyRequest>) -> Result<u64, Ended> {
+        let mut bulk = self.uploads.bulk();
+        let mut ready = Batch::default();
+        let mut sent_bytes = 0;
+        loop {
+            if bulk.is_idle() && ready.parts.is_empty() {
+                match queued.recv().await {
+                    Some(request) => self.take(&request, &mut bulk),
+                    None => return Ok(sent_bytes),
+                }
+            }
+            while let Ok(request) = queued.try_recv() {
+                self.take(&request, &mut bulk);
+            }
+            let Batch { parts, answered } = ready;
+            sent_bytes += parts.iter().map(bytes_of).sum::<u64>();
+            // Before they are sent: whoever has an answer may ask again at once.
+            self.unanswered.fetch_sub(answered, Ordering::Relaxed);
+            let (read, sent) = tokio::join!(self.read(bulk), self.send(parts));
+            sent?;
+            match read {
+                Ok(next) => (bulk, ready) = next,
+                Err(failure) => return self.sender.send(Err(failure.into())).await.map(|()| sent_bytes),
+            }
+        }
+    }
+
+    async fn read(&self, bulk: Bulk) -> Result<(Bulk, Batch), Failure> {
+        if bulk.is_idle() {
+            return Ok((bulk, Batch::default()));
+        }
+        self.uploads.read_batch(bulk).await
+    }
+
+    fn take(&self, request: &pb::DownloadManyRequest, bulk: &mut Bulk) {
+        let (request_id, query) = decode_many_request(request);
+        let query = match query {
+            _ if self.uploads.closing.is_cancelled() => Err(leaving()),
+            Ok(query) => {
+                tracing::debug!(document = %query.key, "asked for");
+                Ok(query)
+            }
+            Err(error) => Err(error.into()),
+        };
+        bulk.ask(request_id, query);
+    }
+
+    async fn send(&self, parts: Vec<ManyPart>) -> Result<(), Ended> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        self.sender
+            .send_all(parts.into_iter().map(|part| Ok(part.into())).collect())
+            .await
     }
 
     /// Queues requests until the client half-closes.
@@ -178,25 +229,13 @@ impl Many {
         }
         leaving()
     }
+}
 
-    async fn answer(&self, request: &pb::DownloadManyRequest) -> Result<(), Ended> {
-        let (request_id, query) = decode_many_request(request);
-        let downloader = Downloader {
-            sender: &self.sender,
-            encode: Box::new(move |part| Ok(ManyPart { request_id, part }.into())),
-        };
-        if self.uploads.closing.is_cancelled() {
-            return downloader.send(Err(leaving())).await;
-        }
-        match query {
-            Ok(query) => {
-                let key = query.key;
-                let sent_bytes = self.uploads.upload(query, &downloader).await?;
-                tracing::debug!(document = %key, sent_bytes, "sent");
-                Ok(())
-            }
-            Err(error) => downloader.send(Err(error.into())).await,
-        }
+/// Bytes of a document in a part of an answer.
+fn bytes_of(part: &ManyPart) -> u64 {
+    match &part.part {
+        Ok(DownloadPart::Chunk(chunk)) => chunk.len() as u64,
+        Ok(DownloadPart::Header(_)) | Err(_) => 0,
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`p2p_ci::line`].
 
 mod answer;
+mod bulk;
 mod slots;
 
 use std::{net::IpAddr, time::Duration};
@@ -18,6 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::slots::Slots;
 pub(crate) use self::{
     answer::{Downloader, Ended, Sender, answer},
+    bulk::{Batch, Bulk},
     slots::Slot,
 };
 use crate::library::{DocumentReader, Library, LibraryError};
@@ -76,20 +78,22 @@ impl Uploads {
     /// Opens a document as it was asked for.
     async fn open(&self, query: DownloadQuery) -> Result<Upload, Failure> {
         let library = self.library.clone();
-        let key = query.key;
-        let opened = blocking(move || library.read(query.key, query.offset)).await?;
-        let reader = match opened {
-            Ok(reader) => reader,
-            Err(error) => return Err(failed(&error)),
-        };
-        if query.sha256.is_some_and(|wanted| wanted != reader.header().id.sha256) {
-            let message = format!(
-                "this peer holds {key} with another digest: {}",
-                reader.header().id.sha256
-            );
-            return Err(Failure::new(Reason::DocumentNotFound, message));
-        }
+        let reader = blocking(move || bulk::open(&library, query)).await??;
         Ok(Upload { reader: Some(reader) })
+    }
+
+    /// Downloads for one downloader that asks for many documents.
+    pub(crate) fn bulk(&self) -> Bulk {
+        Bulk::new(self.library.clone())
+    }
+
+    /// Reads the next batch of what a downloader asked for.
+    pub(crate) async fn read_batch(&self, mut bulk: Bulk) -> Result<(Bulk, Batch), Failure> {
+        blocking(move || {
+            let batch = bulk.read();
+            (bulk, batch)
+        })
+        .await
     }
 
     /// Sends one document's header and chunks to `downloader`; returns how many bytes that were.

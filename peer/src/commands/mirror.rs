@@ -99,6 +99,7 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
     let summary = result.map_err(|error| match error {
         MirrorError::Registry(error) => context.registry_error(error),
         MirrorError::Store(error) => PeerError::Store(error),
+        MirrorError::Threads(error) => PeerError::system("cannot start a thread")(error),
     })?;
     report(&summary, began.elapsed(), &mut output)
 }
@@ -295,6 +296,7 @@ async fn one_round(context: &Context, mirror: &Mirror) -> Result<Watched, PeerEr
     let summary = mirror.run(&client, Arc::new(Log)).await.map_err(|error| match error {
         MirrorError::Registry(error) => context.registry_error(error),
         MirrorError::Store(error) => PeerError::Store(error),
+        MirrorError::Threads(error) => PeerError::system("cannot start a thread")(error),
     })?;
     if summary.fetched > 0 {
         tracing::info!(documents = summary.fetched, bytes = summary.bytes, "mirrored");

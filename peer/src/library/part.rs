@@ -11,7 +11,7 @@ use std::{
 use cap_std::fs::Dir;
 use p2p_ci::{
     digest::{Hasher, Sha256},
-    document::{DocumentId, UnixSeconds},
+    document::{Document, DocumentId, UnixSeconds},
 };
 use rustix::{
     fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT},
@@ -19,9 +19,10 @@ use rustix::{
 };
 
 use super::{
+    body::Body,
     clock,
     error::{IntegrityProblem, StoreError},
-    identity::NANOS,
+    identity::{FileIdentity, Kind, NANOS},
     target::{Durability, PART_FOLDER, PART_SUFFIX, TargetInner},
 };
 
@@ -48,6 +49,8 @@ pub struct Stored {
     pub path: PathBuf,
     /// Whether the file had been there before, with the same bytes.
     pub was_there: bool,
+    /// The file as it is now; unknown where it was there before.
+    pub(super) identity: Option<FileIdentity>,
 }
 
 /// The file itself, until it has its name.
@@ -106,12 +109,6 @@ impl PartFile {
         }
     }
 
-    /// Which document it is.
-    #[must_use]
-    pub fn document_id(&self) -> DocumentId {
-        self.pending.document_id
-    }
-
     /// Writes the next bytes.
     ///
     /// # Errors
@@ -143,6 +140,25 @@ impl PartFile {
         self.hasher.clone().finish()
     }
 
+    /// Stores a document whose bytes are all here: the same as writing and committing them, but that wrong ones never
+    /// reach the disk.
+    pub(super) fn store(
+        target: &Arc<TargetInner>,
+        document: &Document,
+        body: &Body,
+        replace: bool,
+    ) -> Result<Stored, StoreError> {
+        check(document.id, document.size_bytes, body.len(), || body.digest())?;
+        let Self {
+            mut writer,
+            mut pending,
+            ..
+        } = Self::create(target, document.id, document.size_bytes)?;
+        let result = body.write_to(&mut writer);
+        result.map_err(|error| pending.failed("write", error))?;
+        pending.finish(writer, document.modified, replace)
+    }
+
     /// Starts afresh, after a holder that lied.
     ///
     /// # Errors
@@ -171,32 +187,36 @@ impl PartFile {
             written,
             mut pending,
         } = self;
-        if written != pending.size_bytes {
-            return Err(pending.wrong_length(written));
-        }
-        let expected = pending.document_id.sha256;
-        let actual = hasher.finish();
-        if actual != expected {
-            return Err(pending.wrong(IntegrityProblem::Digest { expected, actual }));
-        }
-        set_time(&writer, modified);
-        if pending.target.durability == Durability::File {
-            let synced = writer.sync_all();
-            synced.map_err(|error| pending.failed("force to the disk", error))?;
-        }
-        drop(writer);
-        pending.store(replace)
+        check(pending.document_id, pending.size_bytes, written, || hasher.finish())?;
+        pending.finish(writer, modified, replace)
     }
 }
 
 impl Pending {
+    /// Closes the file, whose bytes are right, and gives it its name.
+    fn finish(&mut self, writer: File, modified: Option<UnixSeconds>, replace: bool) -> Result<Stored, StoreError> {
+        set_time(&writer, modified);
+        if self.target.durability == Durability::File {
+            let synced = writer.sync_all();
+            synced.map_err(|error| self.failed("force to the disk", error))?;
+        }
+        drop(writer);
+        self.store(replace)
+    }
+
     /// Renames the file to its own name.
     fn store(&mut self, replace: bool) -> Result<Stored, StoreError> {
         let file_name = self.document_id.key.file_name();
         let path = self.target.path.join(&file_name);
         match self.rename(&file_name, replace) {
             Ok(()) => self.is_renamed = true,
-            Err(Errno::EXIST) if self.target.holds(self.document_id) => return Ok(Stored { path, was_there: true }),
+            Err(Errno::EXIST) if self.target.holds(self.document_id) => {
+                return Ok(Stored {
+                    path,
+                    was_there: true,
+                    identity: None,
+                });
+            }
             Err(Errno::EXIST) => return Err(StoreError::Exists(path)),
             Err(Errno::ISDIR | Errno::NOTEMPTY) => {
                 return Err(StoreError::InTheWay { path, what: "a folder" });
@@ -209,7 +229,15 @@ impl Pending {
             let synced = folder.and_then(rustix::fs::fsync);
             synced.map_err(|error| self.failed("force to the disk", error.into()))?;
         }
-        Ok(Stored { path, was_there: false })
+        // The new name has changed the file's times. Links are not followed: this is the file that was just stored, or a
+        // stranger's.
+        let stat = rustix::fs::statat(&self.target.dir, &file_name, AtFlags::SYMLINK_NOFOLLOW);
+        let identity = stat.ok().map(|stat| FileIdentity::of_stat(&stat));
+        Ok(Stored {
+            path,
+            was_there: false,
+            identity: identity.and_then(|(kind, identity)| (kind == Kind::File).then_some(identity)),
+        })
     }
 
     fn rename(&self, file_name: &str, replace: bool) -> Result<(), Errno> {
@@ -231,14 +259,7 @@ impl Pending {
 
     fn wrong_length(&self, actual: u64) -> StoreError {
         let expected = self.size_bytes;
-        self.wrong(IntegrityProblem::Length { expected, actual })
-    }
-
-    fn wrong(&self, problem: IntegrityProblem) -> StoreError {
-        StoreError::Integrity {
-            key: self.document_id.key,
-            problem,
-        }
+        wrong(self.document_id, IntegrityProblem::Length { expected, actual })
     }
 
     fn failed(&self, action: &'static str, error: io::Error) -> StoreError {
@@ -250,6 +271,22 @@ impl Pending {
             }
         }
     }
+}
+
+/// Checks bytes against what was announced of them.
+fn check(id: DocumentId, size_bytes: u64, len: u64, digest: impl FnOnce() -> Sha256) -> Result<(), StoreError> {
+    if len != size_bytes {
+        let (expected, actual) = (size_bytes, len);
+        return Err(wrong(id, IntegrityProblem::Length { expected, actual }));
+    }
+    match (id.sha256, digest()) {
+        (expected, actual) if expected == actual => Ok(()),
+        (expected, actual) => Err(wrong(id, IntegrityProblem::Digest { expected, actual })),
+    }
+}
+
+fn wrong(id: DocumentId, problem: IntegrityProblem) -> StoreError {
+    StoreError::Integrity { key: id.key, problem }
 }
 
 impl Drop for Pending {

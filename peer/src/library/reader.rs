@@ -15,19 +15,29 @@ use super::{
 
 /// A document that is being read.
 ///
-/// All bytes are hashed, those before the offset too, and the last chunk is handed out only after the digest of the
-/// whole turned out to be the announced one. So nobody ever gets a whole document of wrong bytes, and most documents
-/// are one chunk.
+/// The last chunk is handed out only after it is known that all bytes were the announced ones, and most documents are
+/// one chunk. So nobody ever gets a whole document of wrong bytes.
 #[derive(Debug)]
 pub struct DocumentReader {
     inner: Arc<Inner>,
     header: DocumentHeader,
     identity: FileIdentity,
     content: Content,
-    /// The digest of what was read so far; `None` when the end was reached and checked.
-    hasher: Option<Hasher>,
+    /// `None` when the end was reached and checked, or reading has failed.
+    proof: Option<Proof>,
     position: u64,
     offset: u64,
+}
+
+/// What shows at the end that the bytes were the announced ones.
+#[derive(Debug)]
+enum Proof {
+    /// The file is the one that was hashed, before and after it is read: a change would have moved its times by a tick at
+    /// least, since it was hashed more than a tick after its last one.
+    Identity,
+    /// The digest of what was read so far, those bytes included that were not asked for: of files that were hashed right
+    /// after a change, and of packed ones, whose bytes are made here.
+    Digest(Hasher),
 }
 
 impl DocumentReader {
@@ -59,6 +69,12 @@ impl DocumentReader {
             inner.withdraw(key, &entry.identity);
             return Err(LibraryError::Changed(key));
         }
+        let compressed = entry.candidate.name.compressed;
+        let proof = if entry.lasting && !compressed {
+            Proof::Identity
+        } else {
+            Proof::Digest(Hasher::default())
+        };
         Ok(Self {
             inner: Arc::clone(inner),
             header: DocumentHeader {
@@ -67,9 +83,9 @@ impl DocumentReader {
                 modified: entry.document.modified,
             },
             identity,
-            content: Content::new(file, entry.candidate.name.compressed, identity.size),
+            content: Content::new(file, compressed, identity.size),
             // Whoever has all bytes checks them itself; reading them all to send none would be dear for nothing.
-            hasher: (offset < size_bytes || size_bytes == 0).then(Hasher::default),
+            proof: (offset < size_bytes || size_bytes == 0).then_some(proof),
             position: 0,
             offset,
         })
@@ -81,6 +97,12 @@ impl DocumentReader {
         &self.header
     }
 
+    /// Whether all was read.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.proof.is_none()
+    }
+
     /// The next bytes from the offset on, at most [`CHUNK_BYTES`] of them and never none; `None` after the last ones.
     ///
     /// # Errors
@@ -88,8 +110,14 @@ impl DocumentReader {
     /// Fails with [`LibraryError::Changed`] when the bytes are not the announced ones, and with
     /// [`LibraryError::Read`] when they cannot be read. Either way the document is withdrawn, to be looked at again.
     pub fn next_chunk(&mut self) -> Result<Option<Bytes>, LibraryError> {
-        while self.hasher.is_some() {
+        while let Some(proof) = &self.proof {
             let skipping = self.position < self.offset;
+            if skipping && matches!(proof, Proof::Identity) {
+                let skipped = self.content.skip(self.offset);
+                skipped.map_err(|error| self.failed(error))?;
+                self.position = self.offset;
+                continue;
+            }
             let end = if skipping { self.offset } else { self.header.size_bytes };
             let wanted =
                 usize::try_from(end.saturating_sub(self.position)).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
@@ -104,14 +132,14 @@ impl DocumentReader {
         Ok(None)
     }
 
-    /// Reads and hashes the next `wanted` bytes.
+    /// Reads the next `wanted` bytes.
     fn advance(&mut self, wanted: usize) -> Result<Bytes, LibraryError> {
         let mut buffer = vec![0; wanted];
         let count = self.fill(&mut buffer)?;
         if count < wanted {
             return Err(self.changed());
         }
-        if let Some(hasher) = &mut self.hasher {
+        if let Some(Proof::Digest(hasher)) = &mut self.proof {
             hasher.update(&buffer);
         }
         self.position = self.position.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
@@ -120,22 +148,26 @@ impl DocumentReader {
 
     /// Checks that the document ends here and is what was announced.
     fn check_end(&mut self) -> Result<(), LibraryError> {
-        let beyond = self.fill(&mut [0])?;
-        let digest = self.hasher.take().map(Hasher::finish);
-        if beyond > 0 || digest != Some(self.header.id.sha256) {
-            return Err(self.changed());
-        }
-        Ok(())
+        let holds = match self.proof.take() {
+            // Its length is a part of a file's identity.
+            Some(Proof::Identity) => self.content.is_still(&self.identity),
+            Some(Proof::Digest(hasher)) => self.fill(&mut [0])? == 0 && hasher.finish() == self.header.id.sha256,
+            None => true,
+        };
+        if holds { Ok(()) } else { Err(self.changed()) }
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, LibraryError> {
-        match self.content.fill(buffer) {
-            Ok(count) => Ok(count),
-            Err(ContentError::TooLarge | ContentError::BadGzip) => Err(self.changed()),
-            Err(ContentError::Io(source)) => {
+        self.content.fill(buffer).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&mut self, error: ContentError) -> LibraryError {
+        match error {
+            ContentError::TooLarge | ContentError::BadGzip => self.changed(),
+            ContentError::Io(source) => {
                 self.give_up();
                 let key = self.header.id.key;
-                Err(LibraryError::Read { key, source })
+                LibraryError::Read { key, source }
             }
         }
     }
@@ -147,7 +179,7 @@ impl DocumentReader {
 
     /// Nothing is read any more, and the document is withdrawn.
     fn give_up(&mut self) {
-        self.hasher = None;
+        self.proof = None;
         self.inner.withdraw(self.header.id.key, &self.identity);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read as _},
+    io::{self, BufReader, Read as _, Seek as _, SeekFrom},
     path::Path,
 };
 
@@ -108,11 +108,28 @@ impl Content {
                 Err(error) => return Err(self.classify(error)),
             }
         }
-        self.left = match self.left.checked_sub(u64::try_from(filled).unwrap_or(u64::MAX)) {
-            Some(left) => left,
-            None => return Err(ContentError::TooLarge),
-        };
-        Ok(filled)
+        self.count(filled)
+    }
+
+    fn count(&mut self, read: usize) -> Result<usize, ContentError> {
+        let bytes = u64::try_from(read).unwrap_or(u64::MAX);
+        self.left = self.left.checked_sub(bytes).ok_or(ContentError::TooLarge)?;
+        Ok(read)
+    }
+
+    /// Passes over bytes without reading them. Packed files have to be unpacked from the start.
+    pub(super) fn skip(&mut self, bytes: u64) -> Result<(), ContentError> {
+        match &mut self.source {
+            Source::Plain(file) => {
+                let forward = i64::try_from(bytes).unwrap_or(i64::MAX);
+                file.seek(SeekFrom::Current(forward)).map_err(ContentError::Io)?;
+            }
+            Source::Packed(decoder) => {
+                io::copy(&mut decoder.by_ref().take(bytes), &mut io::sink()).map_err(|_| ContentError::BadGzip)?;
+            }
+        }
+        self.left = self.left.checked_sub(bytes).ok_or(ContentError::TooLarge)?;
+        Ok(())
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -133,10 +150,26 @@ impl Content {
 
     /// The file's identity as it is now.
     pub(super) fn identity(&self) -> io::Result<FileIdentity> {
-        let file = match &self.source {
+        Ok(FileIdentity::of_file(self.file())?.1)
+    }
+
+    /// Whether the file has the bytes that it had when this was its identity. One that lost its name meanwhile, because
+    /// another file took it, has them still, and only the time of its last change tells of it.
+    pub(super) fn is_still(&self, identity: &FileIdentity) -> bool {
+        let Ok(stat) = rustix::fs::fstat(self.file()) else {
+            return false;
+        };
+        let (_, mut now) = FileIdentity::of_stat(&stat);
+        if stat.st_nlink == 0 {
+            now.changed_ns = identity.changed_ns;
+        }
+        now == *identity
+    }
+
+    fn file(&self) -> &File {
+        match &self.source {
             Source::Plain(file) => file,
             Source::Packed(decoder) => decoder.get_ref().get_ref(),
-        };
-        Ok(FileIdentity::of_file(file)?.1)
+        }
     }
 }

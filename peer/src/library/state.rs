@@ -31,6 +31,8 @@ pub(super) struct Entry {
     pub(super) identity: FileIdentity,
     /// The title that this file itself tells.
     own_title: Title,
+    /// Whether a change of the bytes since they were hashed is sure to show in the identity.
+    pub(super) lasting: bool,
     /// When the entry was made, by [`State::clock`].
     made: u64,
 }
@@ -88,6 +90,14 @@ pub(super) struct Changes {
 }
 
 impl Changes {
+    /// Adds those of another document.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.added.extend(other.added);
+        self.changed.extend(other.changed);
+        self.removed.extend(other.removed);
+        self.excess.extend(other.excess);
+    }
+
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
@@ -269,6 +279,7 @@ impl State {
             candidate: sighting.candidate,
             identity: sighting.identity,
             own_title: digested.title,
+            lasting: digested.lasting,
             made: self.clock,
         };
         self.entries.insert(key, entry);

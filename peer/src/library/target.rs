@@ -14,7 +14,7 @@ use std::{
 use cap_std::{ambient_authority, fs::Dir};
 use p2p_ci::{
     digest::Sha256,
-    document::{DocumentId, DocumentKey},
+    document::{Document, DocumentId, DocumentKey},
     limits,
 };
 use rustix::{
@@ -23,12 +23,13 @@ use rustix::{
 };
 
 use super::{
+    body::Body,
     digest::{self, NoDigest},
     error::StoreError,
     identity::{FileIdentity, Kind},
     lock,
     name::FileName,
-    part::PartFile,
+    part::{PartFile, Stored},
     report::SkipReason,
     walk::{Candidate, Sighting, sight_again, walk},
 };
@@ -179,14 +180,29 @@ impl Target {
     /// [`StoreError::TooLarge`] beyond [`limits::MAX_DOCUMENT_BYTES`], [`StoreError::NoSpace`] when the document and a
     /// reserve (64 MiB, or a sixteenth of a small file system) do not fit, and others when no file can be made.
     pub fn begin(&self, document_id: DocumentId, size_bytes: u64) -> Result<PartFile, StoreError> {
+        self.check_size(document_id, size_bytes)?;
+        PartFile::create(&self.inner, document_id, size_bytes)
+    }
+
+    /// Stores a document whose bytes are all here, provided that they are the announced ones. `modified` of `document` is
+    /// the time that the file gets, unless it lies in the future. With `replace`, a file of other bytes is replaced.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Self::begin) and [`PartFile::commit`]. Bytes that are not the announced ones never reach the disk.
+    pub fn store(&self, document: &Document, body: &Body, replace: bool) -> Result<Stored, StoreError> {
+        self.check_size(document.id, document.size_bytes)?;
+        PartFile::store(&self.inner, document, body, replace)
+    }
+
+    fn check_size(&self, document_id: DocumentId, size_bytes: u64) -> Result<(), StoreError> {
         if size_bytes > limits::MAX_DOCUMENT_BYTES {
             return Err(StoreError::TooLarge {
                 key: document_id.key,
                 size_bytes,
             });
         }
-        self.inner.check_space(size_bytes)?;
-        PartFile::create(&self.inner, document_id, size_bytes)
+        self.inner.check_space(size_bytes)
     }
 
     /// Ends a run of downloads: with [`Durability::End`], forces everything stored so far to the disk.

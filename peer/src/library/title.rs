@@ -68,18 +68,17 @@ fn of_record(record: &[u8]) -> Title {
 pub(super) fn of_text(head: &[u8]) -> Title {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let text = String::from_utf8_lossy(head);
-    let blocks = blocks(&text);
-    let mut blocks = blocks.iter().take(MAX_BLOCKS);
+    let mut blocks = blocks(&text).take(MAX_BLOCKS);
     let heading = blocks.find(|block| block.iter().any(|line| names_an_rfc(&line.text)));
     let Some(heading) = heading else {
         return Title::default();
     };
-    if let Some(title) = labelled_title(heading) {
+    if let Some(title) = labelled_title(&heading) {
         return title;
     }
     let mut title = String::new();
     for block in blocks {
-        if let Some(labelled) = labelled_title(block) {
+        if let Some(labelled) = labelled_title(&block) {
             return labelled;
         }
         if block
@@ -117,31 +116,37 @@ struct Line {
     text: String,
 }
 
-/// The text's blocks: lines between empty lines.
-fn blocks(text: &str) -> Vec<Vec<Line>> {
-    let mut blocks = Vec::new();
-    let mut block = Vec::new();
-    for line in text.split(['\n', '\r', '\u{c}']) {
-        let trimmed = line.trim_start();
-        if trimmed.is_empty() {
-            if !block.is_empty() {
-                blocks.push(std::mem::take(&mut block));
+/// The text's blocks: lines between empty lines. Found one by one, since the title is in one of the first.
+fn blocks(text: &str) -> impl Iterator<Item = Vec<Line>> + '_ {
+    let mut lines = text.split(['\n', '\r', '\u{c}']);
+    std::iter::from_fn(move || {
+        let mut block = Vec::new();
+        for line in lines.by_ref() {
+            let trimmed = line.trim_start();
+            if !trimmed.is_empty() {
+                let blank = line.get(..line.len() - trimmed.len()).unwrap_or_default();
+                block.push(line_of(blank, trimmed));
+            } else if !block.is_empty() {
+                break;
             }
-            continue;
         }
-        let blank = line.get(..line.len() - trimmed.len()).unwrap_or_default();
-        let indent = blank.chars().fold(0, |column, c| match c {
-            '\t' => (column / TAB_WIDTH + 1) * TAB_WIDTH,
-            _ => column + 1,
-        });
-        let words: Vec<&str> = trimmed.split_whitespace().collect();
-        block.push(Line {
-            indent,
-            text: words.join(" "),
-        });
+        (!block.is_empty()).then_some(block)
+    })
+}
+
+fn line_of(blank: &str, trimmed: &str) -> Line {
+    let indent = blank.chars().fold(0, |column, c| match c {
+        '\t' => (column / TAB_WIDTH + 1) * TAB_WIDTH,
+        _ => column + 1,
+    });
+    let mut text = String::with_capacity(trimmed.len());
+    for word in trimmed.split_whitespace() {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(word);
     }
-    blocks.push(block);
-    blocks
+    Line { indent, text }
 }
 
 /// Appends a line of a title; a word that was divided at the end of a line is put together with its rest.

@@ -1,30 +1,40 @@
-//! Which document to fetch from which holder. Pure: no network, no disk, no clock.
+//! Which document to fetch from which holder. Pure: no network, no disk, no clock; the time is passed in.
+//!
+//! Documents that few hold come first, in an order of this peer's own among equals, so that peers that mirror at the same
+//! time fetch different ones and feed each other. A holder of everything is left to those documents that only it has, as
+//! long as others deliver the rest.
+
+mod source;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    time::Duration,
 };
 
 use p2p_ci::{
-    document::{Document, DocumentId},
+    document::{Document, DocumentId, DocumentKey, Format, RfcNumber, RfcRange},
     identity::SessionId,
     message::{DocumentEntry, Holder},
 };
 
+use self::source::{Queued, Source};
 use crate::versions::{Chosen, MAX_VERSIONS};
 
-/// Where a document stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// Nobody fetches it.
-    Waiting,
-    /// A holder was asked for it.
-    Asked,
-    /// It is stored, or somebody else stored it.
-    Done,
-    /// Every holder failed; the last reason.
-    Failed(Problem),
-}
+/// After this long, and the time that its bytes take at [`MOVE_BYTES_PER_SECOND`], a document that one holder has not
+/// delivered may be asked of another one as well that has nothing else to do. What is asked twice crosses a shared link
+/// twice, so this is far more than a document takes even on a poor one.
+pub(super) const MOVE_AFTER: Duration = Duration::from_secs(5);
+
+/// See [`MOVE_AFTER`]: half a megabit a second.
+const MOVE_BYTES_PER_SECOND: u64 = 64 * 1024;
+
+/// Holders that are asked for the same document at a time, at most.
+const MAX_ASKED: usize = 2;
+
+/// Documents that are looked at for one that a holder should be asked for; what is left alone now is so a moment later.
+const MAX_LOOKS: usize = 32;
 
 /// Why a document could not be had from a holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +45,50 @@ pub struct Problem {
     pub integrity: bool,
 }
 
+/// Where a document stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// It is wanted.
+    Open,
+    /// It is stored, or somebody else stored it.
+    Done,
+    /// Every holder failed; the last reason.
+    Failed(Problem),
+}
+
 #[derive(Debug)]
 struct Want {
     document: Document,
     /// Holders that have not failed for this document.
     holders: Vec<SessionId>,
+    /// Those of them that were asked for it, and when.
+    asked: Vec<(SessionId, Duration)>,
     /// Versions to fall back to when no holder delivers this one, the best one last.
     others: Vec<DocumentEntry>,
+    /// Its place among equally rare ones.
+    tie: u32,
     state: State,
+}
+
+impl Want {
+    fn rarity(&self) -> usize {
+        self.holders.len()
+    }
+
+    fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Whether another holder should be asked as well at `now`.
+    fn is_late(&self, now: Duration) -> bool {
+        let patience = MOVE_AFTER + Duration::from_secs(self.document.size_bytes / MOVE_BYTES_PER_SECOND);
+        let is_late = |since: &Duration| now.saturating_sub(*since) >= patience;
+        self.asked.len() < MAX_ASKED && self.asked.iter().any(|(_, since)| is_late(since))
+    }
+
+    fn may_ask(&self, holder: SessionId) -> bool {
+        self.is_open() && self.holders.contains(&holder) && !self.asked.iter().any(|(id, _)| *id == holder)
+    }
 }
 
 /// A version that nobody delivered, and the one that is wanted instead.
@@ -54,13 +100,6 @@ pub(super) struct Fallback {
     pub(super) problem: Problem,
     /// The version that is wanted now.
     pub(super) next: DocumentId,
-}
-
-#[derive(Debug)]
-struct Source {
-    holder: Holder,
-    /// Documents to ask this holder for, the next one last; stale entries are passed over.
-    queue: Vec<usize>,
 }
 
 /// A document taken out of the plan, to be given back by its index.
@@ -76,55 +115,272 @@ pub(super) struct Task {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     wants: Vec<Want>,
+    by_key: BTreeMap<DocumentKey, usize>,
     sources: BTreeMap<SessionId, Source>,
     /// Holders of no more use.
     gone: BTreeSet<SessionId>,
     fallbacks: Vec<Fallback>,
+    open: usize,
 }
 
 impl Plan {
-    /// Adds a document with its holders, and with the versions to take where nobody delivers it.
-    pub(super) fn add(&mut self, Chosen { entry, others }: Chosen) {
+    /// Adds a document with its holders, and with the versions to take where nobody delivers it. `tie` is its place among
+    /// equally rare ones.
+    pub(super) fn add(&mut self, Chosen { entry, others }: Chosen, tie: u32) {
         let index = self.wants.len();
-        let document = entry.document.clone();
         let mut others: Vec<DocumentEntry> = others.into_iter().take(MAX_VERSIONS - 1).collect();
         others.reverse();
+        self.by_key.insert(entry.document.id.key, index);
         self.wants.push(Want {
-            document,
+            document: entry.document.clone(),
             holders: Vec::new(),
+            asked: Vec::new(),
             others,
-            state: State::Waiting,
+            tie,
+            state: State::Open,
         });
+        self.open += 1;
         self.want(index, entry);
-        if self.wants.last().is_some_and(|want| want.holders.is_empty()) {
-            self.nobody_delivers(index, nobody_left());
-        }
+        self.check_holders(index, || nobody_left());
     }
 
     /// Wants this version, from its holders.
     fn want(&mut self, index: usize, entry: DocumentEntry) {
-        let Some(want) = self.wants.get_mut(index) else { return };
-        want.document = entry.document;
-        want.holders = entry.holders.iter().map(|holder| holder.id).collect();
-        want.state = State::Waiting;
+        if let Some(want) = self.wants.get_mut(index) {
+            want.document = entry.document;
+        }
         for holder in entry.holders {
-            if self.gone.contains(&holder.id) {
-                want.holders.retain(|id| *id != holder.id);
-                continue;
-            }
-            let new = || Source {
-                holder: holder.clone(),
-                queue: Vec::new(),
-            };
-            self.sources.entry(holder.id).or_insert_with(new).queue.push(index);
+            self.add_holder(index, &holder);
         }
     }
 
-    /// Falls back to the next version that somebody holds; without one, the document has failed.
-    fn nobody_delivers(&mut self, index: usize, problem: Problem) {
-        while let Some(want) = self.wants.get_mut(index) {
+    fn add_holder(&mut self, index: usize, holder: &Holder) {
+        let Some(want) = self.wants.get_mut(index) else { return };
+        if self.gone.contains(&holder.id) || want.holders.contains(&holder.id) || !want.is_open() {
+            return;
+        }
+        want.holders.push(holder.id);
+        let source = self.sources.entry(holder.id);
+        let source = source.or_insert_with(|| Source::new(holder.clone()));
+        source.open += 1;
+        source.push(Queued::new(index, want.rarity(), want.tie));
+    }
+
+    /// Takes note that a peer announced documents of these numbers. Whether it has the wanted versions of them turns out
+    /// when it is asked.
+    pub(super) fn announced(&mut self, holder: &Holder, format: Format, ranges: &[RfcRange]) {
+        let key = |number: RfcNumber| DocumentKey { number, format };
+        for range in ranges {
+            let wanted = self.by_key.range(key(range.first)..=key(range.last));
+            let wanted: Vec<usize> = wanted
+                .filter(|(key, _)| key.format == format)
+                .map(|(_, index)| *index)
+                .collect();
+            for index in wanted {
+                self.add_holder(index, holder);
+            }
+        }
+    }
+
+    /// Documents and bytes in the plan.
+    #[must_use]
+    pub(super) fn totals(&self) -> (u64, u64) {
+        let bytes = self.wants.iter().map(|want| want.document.size_bytes).sum();
+        (self.wants.len() as u64, bytes)
+    }
+
+    /// Whether nothing is wanted any more that somebody might have.
+    #[must_use]
+    pub(super) fn is_over(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Whether `holder` has something that is wanted, be it asked of others already.
+    #[must_use]
+    pub(super) fn is_of_use(&self, holder: SessionId) -> bool {
+        self.sources.get(&holder).is_some_and(|source| source.open > 0)
+    }
+
+    /// Holders that nobody asks and that should be asked for something now.
+    #[must_use]
+    pub(super) fn idle_holders(&mut self, now: Duration) -> Vec<Holder> {
+        let idle = self
+            .sources
+            .values()
+            .filter(|source| !source.is_active && source.open > 0);
+        let idle: Vec<Holder> = idle.map(|source| source.holder.clone()).collect();
+        idle.into_iter()
+            .filter(|holder| self.look(holder.id, now).is_some())
+            .collect()
+    }
+
+    /// Takes note that `holder` is asked, or not any more.
+    pub(super) fn set_active(&mut self, holder: SessionId, is_active: bool) {
+        if let Some(source) = self.sources.get_mut(&holder) {
+            source.is_active = is_active;
+        }
+    }
+
+    /// Takes note of how fast `holder` delivers.
+    pub(super) fn set_rate(&mut self, holder: SessionId, bytes_per_second: u64) {
+        if let Some(source) = self.sources.get_mut(&holder) {
+            source.bytes_per_second = Some(bytes_per_second);
+        }
+    }
+
+    /// The next document to ask `holder` for.
+    pub(super) fn take(&mut self, holder: SessionId, now: Duration) -> Option<Task> {
+        let index = self.look(holder, now)?;
+        let want = self.wants.get_mut(index)?;
+        want.asked.push((holder, now));
+        Some(Task {
+            index,
+            document: want.document.clone(),
+        })
+    }
+
+    /// The document that `holder` should be asked for next; it stays in the queue.
+    fn look(&mut self, holder: SessionId, now: Duration) -> Option<usize> {
+        let mut passed_over = Vec::new();
+        let (mut free, mut late) = (None, None);
+        for _ in 0..MAX_LOOKS {
+            let Some(queued) = self.sources.get_mut(&holder).and_then(Source::pop) else {
+                break;
+            };
+            let Some(want) = self.wants.get(queued.index) else {
+                continue;
+            };
+            if !want.may_ask(holder) {
+                continue;
+            }
+            if queued.rarity < want.rarity() {
+                // More hold it by now.
+                let queued = Queued::new(queued.index, want.rarity(), want.tie);
+                self.sources.get_mut(&holder)?.push(queued);
+                continue;
+            }
+            passed_over.push(queued);
+            if want.asked.is_empty() && !self.is_for_others(want, holder) {
+                free = Some(queued.index);
+                break;
+            }
+            if late.is_none() && want.is_late(now) {
+                late = Some(queued.index);
+            }
+        }
+        let source = self.sources.get_mut(&holder)?;
+        passed_over.into_iter().for_each(|queued| source.push(queued));
+        free.or(late)
+    }
+
+    /// Whether a document is left to other holders: such as have less that is wanted, and are being asked, and deliver
+    /// no more slowly.
+    fn is_for_others(&self, want: &Want, holder: SessionId) -> bool {
+        let Some(source) = self.sources.get(&holder) else {
+            return false;
+        };
+        let others = want.holders.iter().filter(|id| **id != holder);
+        others
+            .filter_map(|id| self.sources.get(id))
+            .any(|other| other.is_preferred_to(source))
+    }
+
+    /// The document is stored.
+    pub(super) fn done(&mut self, index: usize) {
+        self.close(index, State::Done);
+    }
+
+    fn close(&mut self, index: usize, state: State) {
+        let Some(want) = self.wants.get_mut(index).filter(|want| want.is_open()) else {
+            return;
+        };
+        want.state = state;
+        self.open -= 1;
+        for holder in &want.holders {
+            if let Some(source) = self.sources.get_mut(holder) {
+                source.open = source.open.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Whether the document is wanted still.
+    #[must_use]
+    pub(super) fn is_open(&self, index: usize) -> bool {
+        self.wants.get(index).is_some_and(Want::is_open)
+    }
+
+    /// `holder` failed to deliver this document; others may be asked for it.
+    pub(super) fn failed(&mut self, index: usize, holder: SessionId, problem: Problem) {
+        self.remove_holder(index, holder);
+        self.put_back(index, problem);
+    }
+
+    /// `holder` is of no more use, for these documents that it was asked for and for all others.
+    pub(super) fn lost(&mut self, holder: SessionId, problem: &Problem) {
+        self.gone.insert(holder);
+        for index in 0..self.wants.len() {
+            if self.remove_holder(index, holder) {
+                self.put_back(index, problem.clone());
+            }
+        }
+        self.sources.remove(&holder);
+    }
+
+    /// Gives back what `holder` was asked for and has not begun to deliver: it is asked no more for now.
+    pub(super) fn released(&mut self, holder: SessionId, asked: &[usize]) {
+        for index in asked {
+            let Some(want) = self.wants.get_mut(*index) else {
+                continue;
+            };
+            want.asked.retain(|(id, _)| *id != holder);
+            if let Some(source) = self.sources.get_mut(&holder) {
+                source.push(Queued::new(*index, want.rarity(), want.tie));
+            }
+        }
+    }
+
+    fn remove_holder(&mut self, index: usize, holder: SessionId) -> bool {
+        let Some(want) = self.wants.get_mut(index) else {
+            return false;
+        };
+        let before = want.holders.len();
+        want.holders.retain(|id| *id != holder);
+        want.asked.retain(|(id, _)| *id != holder);
+        let was_holder = want.holders.len() < before;
+        if was_holder
+            && want.is_open()
+            && let Some(source) = self.sources.get_mut(&holder)
+        {
+            source.open = source.open.saturating_sub(1);
+        }
+        was_holder
+    }
+
+    /// Sees to it that a document that a holder failed to deliver is asked of others.
+    fn put_back(&mut self, index: usize, problem: Problem) {
+        self.check_holders(index, || problem);
+        let Some(want) = self.wants.get(index).filter(|want| want.is_open()) else {
+            return;
+        };
+        let queued = Queued::new(index, want.rarity(), want.tie);
+        for holder in &want.holders {
+            if let Some(source) = self.sources.get_mut(holder) {
+                source.push(queued);
+            }
+        }
+    }
+
+    /// Falls back to the next version that somebody holds where nobody holds this one; without one, the document has
+    /// failed.
+    fn check_holders(&mut self, index: usize, problem: impl FnOnce() -> Problem) {
+        let is_orphan = |want: &Want| want.is_open() && want.holders.is_empty();
+        if !self.wants.get(index).is_some_and(is_orphan) {
+            return;
+        }
+        let problem = problem();
+        while let Some(want) = self.wants.get_mut(index).filter(|want| is_orphan(want)) {
             let Some(next) = want.others.pop() else {
-                want.state = State::Failed(problem);
+                self.close(index, State::Failed(problem));
                 return;
             };
             self.fallbacks.push(Fallback {
@@ -133,110 +389,6 @@ impl Plan {
                 next: next.document.id,
             });
             self.want(index, next);
-            if self.wants.get(index).is_some_and(|want| !want.holders.is_empty()) {
-                return;
-            }
-        }
-    }
-
-    /// Puts what few hold first, since those few may leave.
-    pub(super) fn order_rarest_first(&mut self) {
-        let wants = &self.wants;
-        for source in self.sources.values_mut() {
-            let rarity = |index: &usize| wants.get(*index).map_or(0, |want| want.holders.len());
-            // The queue is taken from its end.
-            source
-                .queue
-                .sort_by_key(|index| (Reverse(rarity(index)), Reverse(*index)));
-        }
-    }
-
-    /// Documents and bytes in the plan.
-    #[must_use]
-    pub(super) fn totals(&self) -> (u64, u64) {
-        (
-            self.wants.len() as u64,
-            self.wants.iter().map(|want| want.document.size_bytes).sum(),
-        )
-    }
-
-    /// Holders that could be asked for something now.
-    #[must_use]
-    pub(super) fn holders_with_work(&self) -> Vec<Holder> {
-        let wanted = |id: &SessionId, source: &Source| {
-            source
-                .queue
-                .iter()
-                .any(|index| self.wants.get(*index).is_some_and(|want| is_open(want, *id)))
-        };
-        self.sources
-            .iter()
-            .filter(|(id, source)| wanted(id, source))
-            .map(|(_, source)| source.holder.clone())
-            .collect()
-    }
-
-    /// The next document to ask `holder` for.
-    pub(super) fn take(&mut self, holder: SessionId) -> Option<Task> {
-        let queue = &mut self.sources.get_mut(&holder)?.queue;
-        while let Some(index) = queue.pop() {
-            if let Some(want) = self.wants.get_mut(index)
-                && is_open(want, holder)
-            {
-                want.state = State::Asked;
-                return Some(Task {
-                    index,
-                    document: want.document.clone(),
-                });
-            }
-        }
-        None
-    }
-
-    /// The document is stored.
-    pub(super) fn done(&mut self, index: usize) {
-        if let Some(want) = self.wants.get_mut(index) {
-            want.state = State::Done;
-        }
-    }
-
-    /// `holder` failed to deliver this document; others may be asked for it.
-    pub(super) fn failed(&mut self, index: usize, holder: SessionId, problem: Problem) {
-        let Some(want) = self.wants.get_mut(index) else { return };
-        want.holders.retain(|id| *id != holder);
-        self.put_back(index, problem);
-    }
-
-    /// `holder` is of no more use, for these documents that it was asked for and for all others.
-    pub(super) fn lost(&mut self, holder: SessionId, asked: &[usize], problem: &Problem) {
-        self.sources.remove(&holder);
-        self.gone.insert(holder);
-        let mut orphans = Vec::new();
-        for (index, want) in self.wants.iter_mut().enumerate() {
-            want.holders.retain(|id| *id != holder);
-            if want.holders.is_empty() && want.state == State::Waiting {
-                orphans.push(index);
-            }
-        }
-        for index in orphans {
-            self.nobody_delivers(index, problem.clone());
-        }
-        for index in asked {
-            self.put_back(*index, problem.clone());
-        }
-    }
-
-    fn put_back(&mut self, index: usize, problem: Problem) {
-        let Some(want) = self.wants.get_mut(index) else { return };
-        if want.holders.is_empty() {
-            self.nobody_delivers(index, problem);
-            return;
-        }
-        want.state = State::Waiting;
-        for holder in &want.holders {
-            if let Some(source) = self.sources.get_mut(holder) {
-                source.queue.push(index);
-            }
         }
     }
 
@@ -249,135 +401,14 @@ impl Plan {
     pub(super) fn failures(&self) -> impl Iterator<Item = (DocumentId, Problem)> {
         self.wants.iter().filter_map(|want| match &want.state {
             State::Failed(problem) => Some((want.document.id, problem.clone())),
-            State::Waiting | State::Asked | State::Done => None,
+            State::Open | State::Done => None,
         })
     }
-}
-
-fn is_open(want: &Want, holder: SessionId) -> bool {
-    want.state == State::Waiting && want.holders.contains(&holder)
 }
 
 fn nobody_left() -> Problem {
     Problem {
         message: "no holder that can be reached from here".to_owned(),
         integrity: false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use p2p_ci::{
-        digest::Sha256,
-        document::{DocumentKey, Format, RfcNumber, Title},
-    };
-
-    use super::*;
-
-    fn holder(n: u8) -> Holder {
-        Holder {
-            id: SessionId::from_bytes([n; 16]),
-            name: format!("p{n}").parse().unwrap(),
-            address: format!("127.0.0.{n}:4000").parse().unwrap(),
-        }
-    }
-
-    fn entry(number: u32, bytes: &[u8], holders: &[u8]) -> DocumentEntry {
-        let key = DocumentKey {
-            number: RfcNumber::new(number).unwrap(),
-            format: Format::Txt,
-        };
-        DocumentEntry {
-            document: Document {
-                id: DocumentId {
-                    key,
-                    sha256: Sha256::of(bytes),
-                },
-                size_bytes: 1,
-                title: Title::default(),
-                modified: None,
-            },
-            holder_count: u32::try_from(holders.len()).unwrap(),
-            holders: holders.iter().copied().map(holder).collect(),
-        }
-    }
-
-    fn only(entry: DocumentEntry) -> Chosen {
-        Chosen {
-            entry,
-            others: Vec::new(),
-        }
-    }
-
-    fn problem() -> Problem {
-        Problem {
-            message: "no".to_owned(),
-            integrity: false,
-        }
-    }
-
-    #[test]
-    fn each_document_is_asked_of_one_holder_at_a_time_the_rarest_first() {
-        let mut plan = Plan::default();
-        plan.add(only(entry(1, b"a", &[1, 2])));
-        plan.add(only(entry(2, b"b", &[1])));
-        plan.order_rarest_first();
-        let (one, two) = (holder(1).id, holder(2).id);
-        assert_eq!(plan.take(one).unwrap().document.id.key.number.get(), 2);
-        assert_eq!(plan.take(two).unwrap().document.id.key.number.get(), 1);
-        assert_eq!(plan.take(one), None);
-        assert!(plan.holders_with_work().is_empty());
-    }
-
-    #[test]
-    fn what_a_holder_fails_to_deliver_goes_to_the_others() {
-        let mut plan = Plan::default();
-        plan.add(only(entry(1, b"a", &[1, 2])));
-        let (one, two) = (holder(1).id, holder(2).id);
-        let task = plan.take(one).unwrap();
-        plan.failed(task.index, one, problem());
-        assert_eq!(plan.take(one), None, "not the same holder again");
-        let task = plan.take(two).unwrap();
-        plan.failed(task.index, two, problem());
-        assert_eq!(plan.failures().count(), 1);
-    }
-
-    #[test]
-    fn a_lost_holder_costs_only_what_nobody_else_has() {
-        let mut plan = Plan::default();
-        plan.add(only(entry(1, b"a", &[1, 2])));
-        plan.add(only(entry(2, b"b", &[1])));
-        plan.add(only(entry(3, b"c", &[1])));
-        let (one, two) = (holder(1).id, holder(2).id);
-        let first = plan.take(one).unwrap();
-        let second = plan.take(one).unwrap();
-        plan.lost(one, &[first.index, second.index], &problem());
-        assert_eq!(plan.failures().count(), 2);
-        assert_eq!(plan.take(one), None);
-        let task = plan.take(two).unwrap();
-        plan.done(task.index);
-        assert_eq!(plan.failures().count(), 2);
-    }
-
-    #[test]
-    fn where_nobody_delivers_a_version_the_next_one_is_wanted() {
-        let mut plan = Plan::default();
-        let (one, two) = (holder(1).id, holder(2).id);
-        plan.add(Chosen {
-            entry: entry(1, b"wrong", &[1]),
-            others: vec![entry(1, b"nobody has it any more", &[1]), entry(1, b"right", &[2])],
-        });
-        assert_eq!(plan.take(two), None, "not while the first version may come");
-        let task = plan.take(one).unwrap();
-        plan.lost(one, &[task.index], &problem());
-        let task = plan.take(two).unwrap();
-        assert_eq!(task.document.id.sha256, Sha256::of(b"right"));
-        let fallbacks = plan.take_fallbacks();
-        assert_eq!(fallbacks.len(), 2);
-        assert_eq!(fallbacks[0].missed.sha256, Sha256::of(b"wrong"));
-        assert_eq!(fallbacks[1].next.sha256, Sha256::of(b"right"));
-        assert_eq!(plan.failures().count(), 0);
-        plan.failed(task.index, two, problem());
-        assert_eq!(plan.failures().count(), 1);
     }
 }

@@ -1,7 +1,15 @@
-//! One holder's share of a mirror: a stream of requests kept full, and documents checked and stored as they arrive.
+//! One holder's share of a mirror: a stream of requests kept full, and documents that are handed on as they arrive.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_util::future::poll_immediate;
 use p2p_ci::{
     address,
     client::{
@@ -14,145 +22,155 @@ use p2p_ci::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout},
 };
 
 use super::{
     Shared,
+    pace::Pace,
     plan::{Problem, Task},
+    writers::{Arrived, Group, Intake},
 };
 use crate::{
     fetch::{HolderError, allowance, busy_for, is_lie},
-    library::{StoreError, Stored},
+    library::Body,
     limits,
 };
 
 /// Unit of the memory budget: permits are counted in KiB so that they fit a semaphore.
 const BUDGET_UNIT_BYTES: u64 = 1024;
 
-/// Documents of one holder that wait for the disk.
-const STORES_UNDER_WAY: usize = 4;
-
 /// Wrong documents after which a holder is not asked any more.
 const MAX_LIES: u32 = 3;
+
+/// How long a holder is kept that has nothing to be asked for now: it may have something a moment later, but its slot is
+/// wanted by others.
+const IDLE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often it is looked whether there is something to ask for, beside whenever something came or failed.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The memory that documents take between network and disk, of all holders together.
 pub(super) fn memory_budget() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(limits::WINDOW_BUDGET_BYTES / BUDGET_UNIT_BYTES as usize))
 }
 
-/// Why a worker ended before its holder had nothing more to give.
-pub(super) enum Stopped {
-    /// The holder is of no more use.
-    Holder(HolderError),
-    /// The target is of no more use, to anybody.
-    Store(StoreError),
-}
-
-impl<E: Into<HolderError>> From<E> for Stopped {
-    fn from(error: E) -> Self {
-        Self::Holder(error.into())
-    }
+/// A holder as those know it who store what it sent.
+pub(super) struct Origin {
+    pub(super) holder: Holder,
+    /// Documents of wrong bytes that it has sent.
+    pub(super) lies: AtomicU32,
 }
 
 /// A document that is arriving.
 struct Arriving {
-    document: Document,
     modified: Option<UnixSeconds>,
-    /// One buffer of the announced length: chunks would keep the network's buffers alive, however small they are.
-    bytes: Vec<u8>,
-    /// Its memory, taken from the budget until it is stored.
-    _permit: OwnedSemaphorePermit,
+    body: Body,
+    permit: OwnedSemaphorePermit,
 }
-
-/// What became of a stored document.
-type Settled = (usize, Document, Result<Stored, StoreError>);
 
 /// The holder that is asked, and what it was asked for.
 pub(super) struct Worker {
     shared: Arc<Shared>,
-    holder: Holder,
+    origin: Arc<Origin>,
+    intake: Intake,
     asked: VecDeque<(u64, Task)>,
     next_id: u64,
     arriving: Option<Arriving>,
-    stores: JoinSet<Settled>,
-    lies: u32,
+    group: Group,
+    pace: Pace,
+    /// How long the front document was waited for.
+    waited: Duration,
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, holder: Holder) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, holder: Holder, intake: Intake) -> Self {
+        let origin = Arc::new(Origin {
+            holder,
+            lies: AtomicU32::new(0),
+        });
         Self {
             shared,
-            holder,
+            group: Group::new(Arc::clone(&origin)),
+            origin,
+            intake,
             asked: VecDeque::new(),
             next_id: 1,
             arriving: None,
-            stores: JoinSet::new(),
-            lies: 0,
+            pace: Pace::default(),
+            waited: Duration::ZERO,
         }
     }
 
-    /// Fetches from the holder until it has nothing more that is wanted.
-    pub(super) async fn run(mut self) -> Result<(), StoreError> {
+    /// Fetches from the holder until it has nothing more that is wanted, or nothing for a while.
+    pub(super) async fn run(mut self) {
         let ended = self.fetch_all().await;
-        while let Some(stored) = self.stores.join_next().await {
-            self.settle(stored)?;
+        self.flush().await;
+        let holder = &self.origin.holder;
+        if let Err(error) = ended {
+            tracing::info!(holder = %holder.name, address = %holder.address, %error, "holder failed");
+            let problem = Problem {
+                message: format!("{}: {error}", holder.name),
+                integrity: is_lie(&error),
+            };
+            self.shared.plan().lost(holder.id, &problem);
+        } else {
+            let asked: Vec<usize> = self.asked.iter().map(|(_, task)| task.index).collect();
+            let mut plan = self.shared.plan();
+            plan.released(holder.id, &asked);
+            plan.set_active(holder.id, false);
         }
-        match ended {
-            Ok(()) => Ok(()),
-            Err(Stopped::Store(error)) => Err(error),
-            Err(Stopped::Holder(error)) => {
-                tracing::info!(holder = %self.holder.name, address = %self.holder.address, %error, "holder failed");
-                let asked: Vec<usize> = self.asked.iter().map(|(_, task)| task.index).collect();
-                let problem = Problem {
-                    message: format!("{}: {error}", self.holder.name),
-                    integrity: is_lie(&error),
-                };
-                self.shared.plan().lost(self.holder.id, &asked, &problem);
-                Ok(())
-            }
-        }
+        self.shared.changed.notify_waiters();
     }
 
-    async fn fetch_all(&mut self) -> Result<(), Stopped> {
-        if !address::reaches(self.shared.registry, self.holder.address.ip()) {
-            return Err(Stopped::Holder(HolderError::Narrow(self.holder.address.ip())));
+    async fn fetch_all(&mut self) -> Result<(), HolderError> {
+        let address = self.origin.holder.address;
+        if !address::reaches(self.shared.registry, address.ip()) {
+            return Err(HolderError::Narrow(address.ip()));
         }
-        let window = limits::MAX_WINDOW_BYTES;
-        let client = FileTransferClient::connect(&self.shared.dialer, self.holder.address, window).await?;
+        let client = FileTransferClient::connect(&self.shared.dialer, address, limits::MAX_WINDOW_BYTES).await?;
         let Some(first) = self.next_request() else {
             return Ok(());
         };
         let (sender, mut answers) = patiently(&client, first).await?;
-        let mut sender = Some(sender);
-        let mut deadline = (0, Instant::now());
+        let mut idle_since = None;
         loop {
-            self.fill(&mut sender).await?;
-            let Some((id, task)) = self.asked.front() else {
-                return Ok(());
-            };
-            if deadline.0 != *id {
-                deadline = (*id, Instant::now() + allowance(task.document.size_bytes));
+            let shared = Arc::clone(&self.shared);
+            let changed = shared.changed.notified();
+            self.fill(&sender).await?;
+            if self.asked.is_empty() {
+                self.flush().await;
+                let since = *idle_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= IDLE_PATIENCE || !self.is_of_use() {
+                    return Ok(());
+                }
+                // Nothing is lost if the time passes: the plan is looked at either way.
+                let _ = timeout(LOOK_INTERVAL, changed).await;
+                continue;
             }
-            let part = timeout_at(deadline.1, answers.next()).await;
-            let part = part.map_err(|_| HolderError::Slow)??;
-            let Some(part) = part else {
-                return Err(lied("fewer documents than it was asked for"));
-            };
+            idle_since = None;
+            let part = self.next(&mut answers).await?;
             self.take(part).await?;
+            self.check_lies()?;
         }
     }
 
-    /// Keeps enough requests on their way. Once there is nothing more to ask, the stream is half-closed.
-    async fn fill(&mut self, sender: &mut Option<ManySender>) -> Result<(), Stopped> {
-        while self.asked.len() < limits::MIRROR_OUTSTANDING {
-            let Some(open) = sender else { break };
-            let Some((id, query)) = self.next_request() else {
-                *sender = None;
-                break;
-            };
-            open.ask(id, &query).await?;
+    fn is_of_use(&self) -> bool {
+        !self.shared.stop.is_cancelled() && self.shared.plan().is_of_use(self.origin.holder.id)
+    }
+
+    fn check_lies(&self) -> Result<(), HolderError> {
+        if self.origin.lies.load(Ordering::Relaxed) >= MAX_LIES {
+            return Err(lied(format!("{MAX_LIES} documents with wrong bytes")));
+        }
+        Ok(())
+    }
+
+    /// Keeps enough requests on their way.
+    async fn fill(&mut self, sender: &ManySender) -> Result<(), HolderError> {
+        while self.asked.len() < self.pace.outstanding() {
+            let Some((id, query)) = self.next_request() else { break };
+            sender.ask(id, &query).await?;
         }
         Ok(())
     }
@@ -162,7 +180,7 @@ impl Worker {
         if self.shared.stop.is_cancelled() {
             return None;
         }
-        let task = self.shared.plan().take(self.holder.id)?;
+        let task = self.shared.plan().take(self.origin.holder.id, self.shared.now())?;
         let query = DownloadQuery {
             key: task.document.id.key,
             sha256: Some(task.document.id.sha256),
@@ -174,133 +192,125 @@ impl Worker {
         Some((id, query))
     }
 
-    async fn take(&mut self, answer: ManyPart) -> Result<(), Stopped> {
-        match self.asked.front() {
-            Some((id, _)) if *id == answer.request_id => {}
+    /// The next part of an answer. Where it is not here yet, what has arrived is handed on before it is waited for.
+    async fn next(&mut self, answers: &mut ManyAnswers) -> Result<ManyPart, HolderError> {
+        let next = answers.next();
+        tokio::pin!(next);
+        let part = match poll_immediate(&mut next).await {
+            Some(part) => part,
+            None => {
+                self.flush().await;
+                let size_bytes = self.asked.front().map_or(0, |(_, task)| task.document.size_bytes);
+                let patience = allowance(size_bytes).saturating_sub(self.waited);
+                let began = Instant::now();
+                let part = timeout(patience, next).await.map_err(|_| HolderError::Slow)?;
+                self.waited += began.elapsed();
+                self.pace.waited(began.elapsed());
+                part
+            }
+        };
+        part?.ok_or_else(|| lied("fewer documents than it was asked for"))
+    }
+
+    async fn take(&mut self, answer: ManyPart) -> Result<(), HolderError> {
+        let document = match self.asked.front() {
+            Some((id, task)) if *id == answer.request_id => &task.document,
             _ => return Err(lied("an answer to something that it was not asked now")),
-        }
+        };
         match answer.part {
             Ok(DownloadPart::Header(header)) => {
-                let Some((_, task)) = self.asked.front() else {
-                    return Ok(());
-                };
                 if self.arriving.is_some() {
                     return Err(lied("two headers"));
                 }
-                if header.id != task.document.id || header.size_bytes != task.document.size_bytes {
+                if header.id != document.id || header.size_bytes != document.size_bytes {
                     return Err(lied("another document than the one that was asked for"));
                 }
-                let kib = u32::try_from(header.size_bytes.div_ceil(BUDGET_UNIT_BYTES)).unwrap_or(u32::MAX);
-                let permit = Arc::clone(&self.shared.memory)
-                    .acquire_many_owned(kib)
-                    .await
-                    .map_err(|_| HolderError::Slow)?;
-                let document = task.document.clone();
+                let permit = self.memory_for(header.size_bytes).await?;
                 self.arriving = Some(Arriving {
-                    document,
                     modified: header.modified,
-                    bytes: Vec::with_capacity(usize::try_from(header.size_bytes).unwrap_or_default()),
-                    _permit: permit,
+                    body: Body::default(),
+                    permit,
                 });
             }
             Ok(DownloadPart::Chunk(chunk)) => {
                 let Some(arriving) = &mut self.arriving else {
                     return Err(lied("bytes before it said of what"));
                 };
-                if (arriving.bytes.len() + chunk.len()) as u64 > arriving.document.size_bytes {
-                    return Err(lied("more bytes than it announced"));
-                }
-                self.shared.observer.received(chunk.len() as u64);
-                arriving.bytes.extend_from_slice(&chunk);
+                let size_bytes = chunk.len() as u64;
+                let left = document.size_bytes.checked_sub(arriving.body.len() + size_bytes);
+                let left = left.ok_or_else(|| lied("more bytes than it announced"))?;
+                self.shared.observer.received(size_bytes);
+                self.pace.received(size_bytes);
+                arriving.body.push(chunk, left);
+            }
+            Err(failure) if failure.reason == Reason::ShuttingDown => {
+                return Err(HolderError::Call(CallError::Refused(failure)));
             }
             Err(failure) => {
-                if failure.reason == Reason::ShuttingDown {
-                    return Err(Stopped::Holder(HolderError::Call(p2p_ci::client::CallError::Refused(
-                        failure,
-                    ))));
-                }
+                let problem = Problem {
+                    message: format!("{}: {failure}", self.origin.holder.name),
+                    integrity: failure.reason == Reason::DocumentChanged,
+                };
                 self.arriving = None;
-                let integrity = failure.reason == Reason::DocumentChanged;
                 if let Some((_, task)) = self.asked.pop_front() {
-                    let problem = Problem {
-                        message: format!("{}: {failure}", self.holder.name),
-                        integrity,
-                    };
-                    self.shared.plan().failed(task.index, self.holder.id, problem);
+                    self.shared.plan().failed(task.index, self.origin.holder.id, problem);
+                    self.shared.changed.notify_waiters();
                 }
+                self.waited = Duration::ZERO;
             }
         }
-        self.store_if_complete().await
+        self.hand_on_if_complete().await;
+        Ok(())
     }
 
-    /// Hands a complete document to the disk, without waiting for it unless much waits already.
-    async fn store_if_complete(&mut self) -> Result<(), Stopped> {
-        let complete = self
-            .arriving
-            .as_ref()
-            .is_some_and(|arriving| arriving.bytes.len() as u64 == arriving.document.size_bytes);
-        if !complete {
-            return Ok(());
+    async fn memory_for(&mut self, size_bytes: u64) -> Result<OwnedSemaphorePermit, HolderError> {
+        let kib = u32::try_from(size_bytes.div_ceil(BUDGET_UNIT_BYTES)).unwrap_or(u32::MAX);
+        let budget = Arc::clone(&self.shared.memory);
+        if let Ok(permit) = Arc::clone(&budget).try_acquire_many_owned(kib) {
+            return Ok(permit);
+        }
+        // What this worker keeps back may be just what is missing.
+        self.flush().await;
+        budget.acquire_many_owned(kib).await.map_err(|_| HolderError::Slow)
+    }
+
+    async fn hand_on_if_complete(&mut self) {
+        let Some((_, task)) = self.asked.front() else { return };
+        let is_complete = |arriving: &Arriving| arriving.body.len() == task.document.size_bytes;
+        if !self.arriving.as_ref().is_some_and(is_complete) {
+            return;
         }
         let (Some(arriving), Some((_, task))) = (self.arriving.take(), self.asked.pop_front()) else {
-            return Ok(());
+            return;
         };
-        let (target, replace, index) = (self.shared.target.clone(), self.shared.replace, task.index);
-        self.stores.spawn_blocking(move || {
-            let stored = store(&target, &arriving, replace);
-            (index, arriving.document, stored)
-        });
-        while self.stores.len() >= STORES_UNDER_WAY {
-            let Some(stored) = self.stores.join_next().await else {
-                break;
-            };
-            self.settle(stored).map_err(Stopped::Store)?;
+        self.waited = Duration::ZERO;
+        self.pace.completed(task.document.size_bytes);
+        if let Some(rate) = self.pace.bytes_per_second() {
+            self.shared.plan().set_rate(self.origin.holder.id, rate);
         }
-        if self.lies >= MAX_LIES {
-            Err(lied(format!("{MAX_LIES} documents with wrong bytes")))
-        } else {
-            Ok(())
+        self.group.add(Arrived {
+            index: task.index,
+            document: Document {
+                modified: arriving.modified.or(task.document.modified),
+                ..task.document
+            },
+            body: arriving.body,
+            _permit: arriving.permit,
+        });
+        if self.group.is_full() {
+            self.flush().await;
         }
     }
 
-    fn settle(&mut self, stored: Result<Settled, tokio::task::JoinError>) -> Result<(), StoreError> {
-        let (index, document, result) = match stored {
-            Ok(stored) => stored,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => return Ok(()),
-        };
-        match result {
-            Ok(Stored { was_there: false, .. }) => {
-                self.shared.plan().done(index);
-                self.shared.stored(&document, &self.holder);
-                Ok(())
-            }
-            Ok(Stored { was_there: true, .. }) => {
-                self.shared.plan().done(index);
-                self.shared.summary().present += 1;
-                Ok(())
-            }
-            Err(StoreError::Integrity { key, problem }) => {
-                self.lies += 1;
-                tracing::warn!(holder = %self.holder.name, document = %key, %problem, "holder sent wrong bytes");
-                let message = format!("{}: wrong bytes, {problem}", self.holder.name);
-                self.shared.plan().failed(
-                    index,
-                    self.holder.id,
-                    Problem {
-                        message,
-                        integrity: true,
-                    },
-                );
-                Ok(())
-            }
-            Err(StoreError::Exists(path)) => {
-                self.shared.plan().done(index);
-                self.shared.kept(&path);
-                Ok(())
-            }
-            Err(error) => Err(error),
+    /// Hands on what has arrived.
+    async fn flush(&mut self) {
+        if self.group.documents.is_empty() {
+            return;
         }
+        let next = Group::new(Arc::clone(&self.origin));
+        let group = std::mem::replace(&mut self.group, next);
+        // Nobody takes it once the target has failed, which ends the whole mirror.
+        let _ = self.intake.send(group).await;
     }
 }
 
@@ -322,12 +332,6 @@ async fn patiently(
     }
 }
 
-fn lied(what: impl Into<String>) -> Stopped {
-    Stopped::Holder(HolderError::Lied(what.into()))
-}
-
-fn store(target: &crate::library::Target, arriving: &Arriving, replace: bool) -> Result<Stored, StoreError> {
-    let mut part = target.begin(arriving.document.id, arriving.document.size_bytes)?;
-    part.write(&arriving.bytes)?;
-    part.commit(arriving.modified.or(arriving.document.modified), replace)
+fn lied(what: impl Into<String>) -> HolderError {
+    HolderError::Lied(what.into())
 }

@@ -1,6 +1,7 @@
 //! The way of an upload's pieces into the network.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -27,15 +28,16 @@ pub(crate) type Encode<M> = Box<dyn Fn(Result<DownloadPart, Failure>) -> Result<
 
 /// Both ends of one answer: what an upload writes to, and what the network reads from and which holds the `slot`.
 pub(crate) fn answer<M>(slot: Slot, ending: CancellationToken) -> (Sender<M>, Answer<M>) {
-    let (sender, receiver) = mpsc::channel(limits::UPLOAD_QUEUE_CHUNKS);
+    let (sender, receiver) = mpsc::channel(limits::UPLOAD_QUEUE_BATCHES);
     let (last_word, end) = oneshot::channel();
     let sender = Sender {
-        messages: sender,
+        batches: sender,
         ending,
         last_word,
     };
     let answer = Answer {
-        messages: receiver,
+        batch: VecDeque::new(),
+        batches: receiver,
         end: Some(end),
         _slot: slot,
     };
@@ -44,7 +46,7 @@ pub(crate) fn answer<M>(slot: Slot, ending: CancellationToken) -> (Sender<M>, An
 
 /// The writing end.
 pub(crate) struct Sender<M> {
-    messages: mpsc::Sender<Result<M, Status>>,
+    batches: mpsc::Sender<VecDeque<Result<M, Status>>>,
     ending: CancellationToken,
     /// Passes by the messages that the downloader has not taken.
     last_word: oneshot::Sender<Status>,
@@ -53,10 +55,15 @@ pub(crate) struct Sender<M> {
 impl<M> Sender<M> {
     /// Waits until there is room for a message, and puts it there.
     pub(crate) async fn send(&self, message: Result<M, Status>) -> Result<(), Ended> {
+        self.send_all(VecDeque::from([message])).await
+    }
+
+    /// The same, for several messages at once.
+    pub(crate) async fn send_all(&self, messages: VecDeque<Result<M, Status>>) -> Result<(), Ended> {
         tokio::select! {
             biased;
             () = self.ending.cancelled() => Err(Ended::Cut),
-            sent = self.messages.send(message) => sent.map_err(|_| Ended::Gone),
+            sent = self.batches.send(messages) => sent.map_err(|_| Ended::Gone),
         }
     }
 
@@ -83,10 +90,14 @@ impl<M> Downloader<'_, M> {
 
 /// The reading end, as the network takes it. It keeps the upload's slot until the network has done with it.
 pub(crate) struct Answer<M> {
-    messages: mpsc::Receiver<Result<M, Status>>,
+    /// Messages that can be taken at once.
+    batch: VecDeque<Result<M, Status>>,
+    batches: mpsc::Receiver<VecDeque<Result<M, Status>>>,
     end: Option<oneshot::Receiver<Status>>,
     _slot: Slot,
 }
+
+impl<M> Unpin for Answer<M> {}
 
 impl<M> Stream for Answer<M> {
     type Item = Result<M, Status>;
@@ -97,11 +108,20 @@ impl<M> Stream for Answer<M> {
         {
             self.end = None;
             if let Ok(status) = last_word {
-                self.messages.close();
-                while self.messages.try_recv().is_ok() {}
+                self.batch.clear();
+                self.batches.close();
+                while self.batches.try_recv().is_ok() {}
                 return Poll::Ready(Some(Err(status)));
             }
         }
-        self.messages.poll_recv(cx)
+        loop {
+            if let Some(message) = self.batch.pop_front() {
+                return Poll::Ready(Some(message));
+            }
+            match std::task::ready!(self.batches.poll_recv(cx)) {
+                Some(batch) => self.batch = batch,
+                None => return Poll::Ready(None),
+            }
+        }
     }
 }

@@ -301,7 +301,9 @@ async fn a_mirror_takes_everything_from_everybody_and_only_once() {
     let summary = mirror(&registry, &folder, &state).await;
     assert_eq!(
         (summary.fetched, summary.present, summary.kept, summary.failures.len()),
-        (298, 1, 1, 0)
+        (298, 1, 1, 0),
+        "{:?}",
+        summary.failures.first()
     );
     assert_eq!(summary.by_holder.len(), 2, "both gave their share");
     for (name, bytes) in files(folder.path()) {

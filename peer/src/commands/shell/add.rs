@@ -68,7 +68,7 @@ pub(super) fn add(target: &Target, path: &Path, number: Option<RfcNumber>) -> Re
     }
     let mut part = target.begin(document.id, document.size_bytes)?;
     part.write(&bytes)?;
-    let Stored { path, was_there } = part.commit(modified, false)?;
+    let Stored { path, was_there, .. } = part.commit(modified, false)?;
     Ok(Added {
         document,
         path,

@@ -1,0 +1,197 @@
+use p2p_ci::{digest::Sha256, document::Title};
+
+use super::*;
+
+const NOW: Duration = Duration::ZERO;
+
+fn holder(n: u8) -> Holder {
+    Holder {
+        id: SessionId::from_bytes([n; 16]),
+        name: format!("p{n}").parse().unwrap(),
+        address: format!("127.0.0.{n}:4000").parse().unwrap(),
+    }
+}
+
+fn entry(number: u32, bytes: &[u8], holders: &[u8]) -> DocumentEntry {
+    let key = DocumentKey {
+        number: RfcNumber::new(number).unwrap(),
+        format: Format::Txt,
+    };
+    DocumentEntry {
+        document: Document {
+            id: DocumentId {
+                key,
+                sha256: Sha256::of(bytes),
+            },
+            size_bytes: 1,
+            title: Title::default(),
+            modified: None,
+        },
+        holder_count: u32::try_from(holders.len()).unwrap(),
+        holders: holders.iter().copied().map(holder).collect(),
+    }
+}
+
+/// A plan for single versions of RFCs 1, 2, … with these holders; ties are in order of number.
+fn plan(holders: &[&[u8]]) -> Plan {
+    let mut plan = Plan::default();
+    for (number, holders) in (1..).zip(holders) {
+        let entry = entry(number, &number.to_be_bytes(), holders);
+        let others = Vec::new();
+        plan.add(Chosen { entry, others }, number);
+    }
+    plan
+}
+
+fn problem() -> Problem {
+    Problem {
+        message: "no".to_owned(),
+        integrity: false,
+    }
+}
+
+/// The numbers that a holder is asked for until there are no more.
+fn take_all(plan: &mut Plan, id: SessionId, now: Duration) -> Vec<u32> {
+    std::iter::from_fn(|| plan.take(id, now))
+        .map(|task| task.document.id.key.number.get())
+        .collect()
+}
+
+#[test]
+fn each_document_is_asked_of_one_holder_at_a_time_the_rarest_first() {
+    let mut plan = plan(&[&[1, 2], &[1]]);
+    let (one, two) = (holder(1).id, holder(2).id);
+    assert_eq!(plan.take(one, NOW).unwrap().document.id.key.number.get(), 2);
+    assert_eq!(plan.take(two, NOW).unwrap().document.id.key.number.get(), 1);
+    assert_eq!(plan.take(one, NOW), None);
+    assert!(plan.idle_holders(NOW).is_empty());
+}
+
+#[test]
+fn ties_are_taken_in_the_order_that_the_caller_draws() {
+    let mut plan = Plan::default();
+    for (number, tie) in [(1, 30), (2, 10), (3, 20)] {
+        let entry = entry(number, b"x", &[1]);
+        plan.add(
+            Chosen {
+                entry,
+                others: Vec::new(),
+            },
+            tie,
+        );
+    }
+    assert_eq!(take_all(&mut plan, holder(1).id, NOW), [2, 3, 1]);
+}
+
+#[test]
+fn what_a_holder_fails_to_deliver_goes_to_the_others() {
+    let mut plan = plan(&[&[1, 2]]);
+    let (one, two) = (holder(1).id, holder(2).id);
+    let task = plan.take(one, NOW).unwrap();
+    plan.failed(task.index, one, problem());
+    assert_eq!(plan.take(one, NOW), None, "not the same holder again");
+    let task = plan.take(two, NOW).unwrap();
+    plan.failed(task.index, two, problem());
+    assert_eq!(plan.failures().count(), 1);
+    assert!(plan.is_over());
+}
+
+#[test]
+fn a_lost_holder_costs_only_what_nobody_else_has() {
+    let mut plan = plan(&[&[1, 2], &[1], &[1]]);
+    let (one, two) = (holder(1).id, holder(2).id);
+    assert_eq!(take_all(&mut plan, one, NOW), [2, 3, 1]);
+    plan.lost(one, &problem());
+    assert_eq!(plan.failures().count(), 2);
+    assert_eq!(plan.take(one, NOW), None);
+    let task = plan.take(two, NOW).unwrap();
+    plan.done(task.index);
+    assert_eq!(plan.failures().count(), 2);
+    assert!(plan.is_over());
+}
+
+#[test]
+fn where_nobody_delivers_a_version_the_next_one_is_wanted() {
+    let mut plan = Plan::default();
+    let (one, two) = (holder(1).id, holder(2).id);
+    let chosen = Chosen {
+        entry: entry(1, b"wrong", &[1]),
+        others: vec![entry(1, b"nobody has it any more", &[1]), entry(1, b"right", &[2])],
+    };
+    plan.add(chosen, 0);
+    assert_eq!(plan.take(two, NOW), None, "not while the first version may come");
+    plan.take(one, NOW).unwrap();
+    plan.lost(one, &problem());
+    let task = plan.take(two, NOW).unwrap();
+    assert_eq!(task.document.id.sha256, Sha256::of(b"right"));
+    let fallbacks = plan.take_fallbacks();
+    assert_eq!(fallbacks.len(), 2);
+    assert_eq!(fallbacks[0].missed.sha256, Sha256::of(b"wrong"));
+    assert_eq!(fallbacks[1].next.sha256, Sha256::of(b"right"));
+    assert_eq!(plan.failures().count(), 0);
+    plan.failed(task.index, two, problem());
+    assert_eq!(plan.failures().count(), 1);
+}
+
+#[test]
+fn what_a_slow_holder_was_asked_for_moves_to_one_with_nothing_else_to_do() {
+    let mut plan = plan(&[&[1, 2], &[1, 2]]);
+    let (slow, fast) = (holder(1).id, holder(2).id);
+    let task = plan.take(slow, NOW).unwrap();
+    let other = plan.take(fast, NOW).unwrap();
+    plan.done(other.index);
+    assert_eq!(plan.take(fast, MOVE_AFTER / 2), None, "it may come yet");
+    assert_eq!(plan.take(fast, MOVE_AFTER).map(|task| task.index), Some(task.index));
+    plan.done(task.index);
+    assert!(!plan.is_open(task.index), "what comes second is not wanted any more");
+    plan.failed(task.index, slow, problem());
+    assert!(plan.is_over() && plan.failures().count() == 0);
+}
+
+#[test]
+fn of_two_that_were_asked_one_may_fail() {
+    let mut plan = plan(&[&[1, 2]]);
+    let (one, two) = (holder(1).id, holder(2).id);
+    let task = plan.take(one, NOW).unwrap();
+    plan.take(two, MOVE_AFTER).unwrap();
+    plan.lost(one, &problem());
+    assert!(plan.is_open(task.index), "the other one may deliver it");
+    assert_eq!(plan.take(two, MOVE_AFTER), None, "and is not asked twice");
+    plan.failed(task.index, two, problem());
+    assert!(plan.is_over());
+}
+
+#[test]
+fn new_holders_are_used_as_they_appear() {
+    let mut plan = plan(&[&[1], &[1], &[1]]);
+    plan.announced(&holder(2), Format::Txt, &["2-9".parse().unwrap()]);
+    plan.announced(&holder(2), Format::Pdf, &["1".parse().unwrap()]);
+    assert_eq!(plan.idle_holders(NOW).len(), 2);
+    assert_eq!(take_all(&mut plan, holder(2).id, NOW), [2, 3]);
+    assert_eq!(take_all(&mut plan, holder(1).id, NOW), [1]);
+}
+
+#[test]
+fn who_holds_everything_is_left_to_what_only_it_has() {
+    let holders: [&[u8]; 6] = [&[1, 2], &[1], &[1], &[1], &[1], &[1]];
+    let mut plan = plan(&holders);
+    let (seed, part) = (holder(1).id, holder(2).id);
+    plan.set_active(part, true);
+    assert_eq!(
+        take_all(&mut plan, seed, NOW),
+        [2, 3, 4, 5, 6],
+        "RFC 1 is for the other one"
+    );
+    plan.set_rate(seed, 1_000_000);
+    plan.set_rate(part, 1_000);
+    assert_eq!(take_all(&mut plan, seed, NOW), [1], "unless that is much slower");
+}
+
+#[test]
+fn what_is_given_back_can_be_taken_again() {
+    let mut plan = plan(&[&[1], &[1]]);
+    let one = holder(1).id;
+    assert_eq!(take_all(&mut plan, one, NOW), [1, 2]);
+    plan.released(one, &[1]);
+    assert_eq!(take_all(&mut plan, one, NOW), [2]);
+}
