@@ -3,6 +3,7 @@
 //! This program drives processes only: it links none of the project's own crates, so that it tests what users run, and
 //! compiles in a few seconds.
 
+mod bench;
 mod ci;
 mod cluster;
 mod compose_test;
@@ -15,7 +16,9 @@ mod json;
 mod presence_test;
 mod process;
 mod procfs;
+mod space;
 mod tidy;
+mod tools;
 mod wait;
 mod workspace;
 
@@ -49,6 +52,8 @@ enum Command {
     ComposeTest,
     /// Kill, stop, cut off and move real peers, and measure how soon the registry knows
     PresenceTest(presence_test::Options),
+    /// Measure this project beside rsync, curl and others, on this machine
+    Bench(bench::Options),
     /// Check the house rules
     Tidy,
     /// Run every check that CI runs
@@ -86,6 +91,7 @@ fn run(command: &Command) -> Result<Outcome> {
         Command::GrpcurlTest(options) => grpcurl_test::run_with(options),
         Command::ComposeTest => compose_test::run(),
         Command::PresenceTest(options) => presence_test::run(options),
+        Command::Bench(options) => bench::run(options).map(Outcome::Passed),
         Command::Tidy => tidy::run(&workspace::root()).map(Outcome::Passed),
         Command::Ci => ci::run().map(Outcome::Passed),
     }

@@ -16,7 +16,6 @@ mod link;
 mod moving;
 mod raw_client;
 mod reporter;
-mod space;
 mod stopped;
 mod strangers;
 
@@ -214,17 +213,7 @@ impl Bench {
     fn new(amounts: Amounts) -> Result<Self> {
         let built = workspace::build()?;
         let folder = tempfile::Builder::new().prefix("p2pci-presence-").tempdir()?;
-        let copy = |program: &Path| -> Result<PathBuf> {
-            let copied = folder
-                .path()
-                .join(program.file_name().context("a program has no name")?);
-            fs::copy(program, &copied).with_context(|| format!("cannot copy {}", program.display()))?;
-            Ok(copied)
-        };
-        let programs = Programs {
-            registry: copy(&built.registry)?,
-            peer: copy(&built.peer)?,
-        };
+        let programs = built.copy_to(folder.path())?;
         Ok(Self {
             programs,
             amounts,

@@ -18,7 +18,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
-pub use self::once::{Finished, run, run_by_line, run_visibly, run_with_input};
+pub use self::once::{Finished, run, run_by_line, run_visibly, run_watched, run_with_input};
 use crate::wait::{self, Look};
 
 /// How long a one-shot child may take to end after it was asked to, before it is killed. It may have children of its

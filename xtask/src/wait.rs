@@ -17,6 +17,9 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// The pause between two looks at something cheap, such as a child's exit status or a file.
 const CHEAP_LOOK: Duration = Duration::from_millis(3);
 
+/// The pause between two looks at something whose length is measured: a thousandth of a second of work.
+const FINE_LOOK: Duration = Duration::from_millis(1);
+
 /// The pause between two looks that each start a process.
 const DEAR_LOOK: Duration = Duration::from_millis(40);
 
@@ -88,6 +91,11 @@ pub enum Look<T> {
 /// `what` completes the sentence "waited N s in vain for …". A look that fails ends the wait.
 pub fn until<T>(what: &str, limit: Duration, look: impl FnMut() -> Result<Look<T>>) -> Result<(T, Duration)> {
     poll(what, limit, CHEAP_LOOK, look)
+}
+
+/// Like [`until`], for something whose length is measured.
+pub fn until_fine<T>(what: &str, limit: Duration, look: impl FnMut() -> Result<Look<T>>) -> Result<(T, Duration)> {
+    poll(what, limit, FINE_LOOK, look)
 }
 
 /// Like [`until`], for looks that each start a process.

@@ -1,7 +1,7 @@
 //! Where things are: the root of the workspace, the target folder, and the two programs once they are built.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -55,26 +55,39 @@ pub struct Programs {
     pub peer: PathBuf,
 }
 
+impl Programs {
+    /// Copies both into a folder, so that a build that runs meanwhile changes nothing.
+    pub fn copy_to(&self, folder: &Path) -> Result<Self> {
+        let copy = |program: &Path| -> Result<PathBuf> {
+            let copied = folder.join(program.file_name().context("a program has no name")?);
+            fs::copy(program, &copied)
+                .with_context(|| format!("cannot copy {} to {}", program.display(), folder.display()))?;
+            Ok(copied)
+        };
+        Ok(Self {
+            registry: copy(&self.registry)?,
+            peer: copy(&self.peer)?,
+        })
+    }
+}
+
 /// Builds both programs; cargo shows its progress.
 pub fn build() -> Result<Programs> {
+    build_as(&[])
+}
+
+/// Builds both programs as users install them.
+pub fn build_release() -> Result<Programs> {
+    build_as(&["--release"])
+}
+
+fn build_as(profile: &[&str]) -> Result<Programs> {
     // Once for the user to see the progress, which cargo shows on standard error, and then, with nothing left to do,
     // once more to learn where the programs are.
-    process::run_visibly(
-        "cargo build",
-        cargo(&["build", "-p", "registry", "-p", "peer"]),
-        BUILD_LIMIT,
-    )?;
+    let arguments = [&["build", "-p", "registry", "-p", "peer"], profile].concat();
+    process::run_visibly("cargo build", cargo(&arguments), BUILD_LIMIT)?;
     let what = "cargo build --message-format json";
-    let command = cargo(&[
-        "build",
-        "-q",
-        "-p",
-        "registry",
-        "-p",
-        "peer",
-        "--message-format",
-        "json",
-    ]);
+    let command = cargo(&[arguments.as_slice(), &["-q", "--message-format", "json"]].concat());
     let built = process::run(what, command, BUILD_LIMIT)?.expect_code(what, 0)?;
     let messages = json::lines(&built.stdout)?;
     let find = |name: &str| executable(&messages, name).with_context(|| format!("cargo built no program `{name}`"));

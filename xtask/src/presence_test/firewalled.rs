@@ -4,13 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{
-    Bench,
-    lan::{Lan, has_tool},
-    space::Space,
-    write_document,
-};
-use crate::{ci::Outcome, cluster::SOON, console, json, wait};
+use super::{Bench, lan::Lan, write_document};
+use crate::{ci::Outcome, cluster::SOON, console, json, space::Space, tools, wait};
 
 /// How soon a peer must be told.
 const TOLD_LIMIT: Duration = Duration::from_secs(5);
@@ -140,10 +135,10 @@ enum Firewall {
 
 impl Firewall {
     fn find() -> Option<Self> {
-        if has_tool("nft") {
+        if tools::has("nft") {
             Some(Self::Nft)
         } else {
-            has_tool("iptables").then_some(Self::Iptables)
+            tools::has("iptables").then_some(Self::Iptables)
         }
     }
 

@@ -14,11 +14,13 @@ use anyhow::{Context, Result, anyhow, ensure};
 use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
 
-use super::{Bench, space::Space};
+use super::Bench;
 use crate::{
     cluster::{PeerRow, SOON, STOP_LIMIT},
     json,
     process::{self, Finished, Process},
+    space::Space,
+    tools,
     wait::{self, Look},
     workspace::Programs,
 };
@@ -49,19 +51,13 @@ pub fn address(number: u8) -> String {
     format!("10.77.0.{number}")
 }
 
-/// Whether a program is installed.
-pub fn has_tool(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
-}
-
 impl Lan {
     /// Makes the network, with a registry and these hosts, numbered from 2 on; or tells why that cannot be tried here.
     pub fn with_hosts(bench: &Bench, names: &[&'static str]) -> Result<Result<Self, String>> {
         if !geteuid().is_root() {
             return Ok(Err("network namespaces need root".to_owned()));
         }
-        if let Some(tool) = TOOLS.into_iter().find(|tool| !has_tool(tool)) {
+        if let Some(tool) = TOOLS.into_iter().find(|tool| !tools::has(tool)) {
             return Ok(Err(format!("`{tool}` is not installed")));
         }
         let folder = tempfile::Builder::new().prefix("p2pci-lan-").tempdir()?;

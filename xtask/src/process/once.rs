@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Result, bail};
 
 use super::{GRACE, Guard, tail};
-use crate::wait;
+use crate::wait::{self, Look};
 
 /// What a child that ran to its end left behind.
 #[derive(Debug)]
@@ -53,7 +53,40 @@ pub fn run(what: &str, command: Command, limit: Duration) -> Result<Finished> {
 }
 
 /// Runs a child that reads `input` to its end and returns what it printed.
-pub fn run_with_input(what: &str, mut command: Command, input: &str, limit: Duration) -> Result<Finished> {
+pub fn run_with_input(what: &str, command: Command, input: &str, limit: Duration) -> Result<Finished> {
+    let ended = |guard: &mut Guard| guard.wait(&format!("`{what}`"), limit).map(|(status, _)| status);
+    run_until(command, input, ended)
+}
+
+/// Runs a child to its end, looks at it by its process id every millisecond, and tells how long it ran, to the
+/// millisecond.
+pub fn run_watched(
+    what: &str,
+    command: Command,
+    limit: Duration,
+    mut look: impl FnMut(u32),
+) -> Result<(Finished, Duration)> {
+    let start = wait::now();
+    let mut took = Duration::ZERO;
+    let finished = run_until(command, "", |guard| {
+        let id = guard.child.id();
+        let ended = wait::until_fine(&format!("the end of `{what}`"), limit, || {
+            look(id);
+            let status = guard.status()?;
+            Ok(status.map_or_else(|| Look::NotYet("it still runs".into()), Look::Done))
+        });
+        took = start.elapsed();
+        ended.map(|(status, _)| status)
+    })?;
+    Ok((finished, took))
+}
+
+/// Runs a child that reads `input`, waits for it in the given manner, and returns what it printed.
+fn run_until(
+    mut command: Command,
+    input: &str,
+    wait: impl FnOnce(&mut Guard) -> Result<ExitStatus>,
+) -> Result<Finished> {
     wait::check_interrupt()?;
     let mut stdin = tempfile::tempfile()?;
     stdin.write_all(input.as_bytes())?;
@@ -64,9 +97,9 @@ pub fn run_with_input(what: &str, mut command: Command, input: &str, limit: Dura
         .stdout(stdout.try_clone()?)
         .stderr(stderr.try_clone()?);
     let mut guard = Guard::spawn(command, true)?;
-    let ended = guard.wait(&format!("`{what}`"), limit);
+    let ended = wait(&mut guard);
     let (stdout, stderr) = (whole(&mut stdout)?, whole(&mut stderr)?);
-    let (status, _) = ended.map_err(|error| match tail("its last words", &stderr) {
+    let status = ended.map_err(|error| match tail("its last words", &stderr) {
         nothing if nothing.is_empty() => error,
         words => error.context(words),
     })?;
