@@ -4,34 +4,53 @@
 //! each repetition. What counts are the ratios between them: the machine's own speed drops out, and so does most of
 //! what else it is doing. Each benchmark is one module and one line in [`What`].
 
-#![allow(dead_code, reason = "the benchmarks to come use the rest")]
-
 mod contest;
 mod corpus;
 mod figures;
 mod host;
+mod link;
+mod machine;
 mod meter;
 mod mirror;
 mod report;
+mod scan;
 mod server;
+mod stream;
+mod swarm;
 mod synthetic;
 mod target;
+mod wire;
 
 use std::{
     cell::OnceCell,
     env, fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
-use self::{corpus::Corpus, report::Report};
+use self::{corpus::Corpus, machine::Machine, report::Report};
 use crate::{
     console, wait,
     workspace::{self, Programs},
 };
+
+/// What all of it takes with the whole series, and with the samples, in bytes: below that, `/dev/shm` is passed over. A
+/// container may have no more than 64 MiB there.
+const ROOM: u64 = 3 << 30;
+const ROOM_SMOKE: u64 = 512 << 20;
+
+/// How long a tool may take to tell about itself.
+const LOOK_LIMIT: Duration = Duration::from_secs(15);
+
+/// The share of the series that is carried where all of it would take minutes: every tenth document.
+const PART_STEP: usize = 10;
+
+/// A target takes its documents this many times: on a file system in memory, as the pages of that, and some to spare.
+const FOR_TARGET: u64 = 3;
 
 /// Memory that files can be put into.
 const MEMORY: &str = "/dev/shm";
@@ -51,12 +70,34 @@ pub struct Options {
     /// How often aria2c runs, which takes ten times as long as the others; 0 leaves it out
     #[arg(long, value_name = "N", default_value_t = 1)]
     aria2_reps: usize,
+    /// Use the whole series for `link` and `swarm` too, not every tenth document
+    #[arg(long)]
+    full: bool,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
     /// Run everything once with a few documents, to see that it works: the figures mean nothing
     #[arg(long)]
     smoke: bool,
+    /// Write what was found, and on what machine, to this file, as Markdown
+    #[arg(long, value_name = "FILE", conflicts_with = "smoke")]
+    write: Option<PathBuf>,
+}
+
+impl Options {
+    /// Everything once, with a few documents.
+    pub fn smoke() -> Self {
+        Self {
+            what: Vec::new(),
+            reps: 1,
+            rfcs: None,
+            aria2_reps: 1,
+            full: false,
+            json: false,
+            smoke: true,
+            write: None,
+        }
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -66,17 +107,29 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "not a number from 1 on".to_owned())
 }
 
-/// A benchmark.
+/// A benchmark: one line here, one below, and one module that has a `run` like the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     /// The whole series to one machine
     Mirror,
+    /// From a folder to a shared one
+    Scan,
+    /// Every tenth document over a link of 100 Mbit/s
+    Link,
+    /// Every tenth document to sixteen machines that begin together
+    Swarm,
+    /// Large documents
+    Stream,
 }
 
 impl What {
     fn run(self, setting: &Setting) -> Result<Report> {
         match self {
             Self::Mirror => mirror::run(setting),
+            Self::Scan => scan::run(setting),
+            Self::Link => link::run(setting),
+            Self::Swarm => swarm::run(setting),
+            Self::Stream => stream::run(setting),
         }
     }
 }
@@ -86,8 +139,11 @@ impl What {
 struct Setting {
     programs: Programs,
     repetitions: usize,
+    /// Whether everything lies in memory, as it should.
+    in_memory: bool,
     aria2_repetitions: usize,
     smoke: bool,
+    full: bool,
     rfcs: Option<PathBuf>,
     series: OnceCell<Corpus>,
     /// Everything lies in here, and goes away with it.
@@ -97,28 +153,62 @@ struct Setting {
 /// Runs the benchmarks and shows what they found.
 pub fn run(options: &Options) -> Result<String> {
     let setting = Setting::new(options)?;
+    // Before anything is run, so that its load is that of others.
+    let machine = Machine::look();
     let all = What::value_variants();
     let what = if options.what.is_empty() { all } else { &options.what };
     let start = wait::now();
+    let mut reports = Vec::new();
+    if options.json {
+        println!("{}", machine.to_json());
+    }
     for what in what {
-        let report = what.run(&setting)?;
+        let mut report = what.run(&setting)?;
+        if !setting.in_memory {
+            report.conditions.push(format!(
+                "{MEMORY} has too little room here, so that all of this lay in {}, perhaps on a disk",
+                env::temp_dir().display()
+            ));
+        }
         if options.json {
-            for row in report.to_json() {
-                println!("{row}");
-            }
+            report.to_json().iter().for_each(|row| println!("{row}"));
         } else {
             println!("\n{}", report.to_text());
         }
+        reports.push(report);
     }
     setting.work.close().context("cannot remove the folder of this run")?;
+    if let Some(path) = &options.write {
+        let text = markdown(&machine, &reports, options.reps);
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     if options.json {
         return Ok(String::new());
     }
+    let skipped: Vec<String> = reports.iter().flat_map(Report::skipped).collect();
     Ok(format!(
-        "{} in {}",
+        "{} in {}{}{}",
         console::count(what.len(), "benchmark"),
-        console::seconds(start.elapsed())
+        console::seconds(start.elapsed()),
+        if skipped.is_empty() { "" } else { ", SKIPPED: " },
+        skipped.join(", ")
     ))
+}
+
+/// The whole document.
+fn markdown(machine: &Machine, reports: &[Report], repetitions: usize) -> String {
+    let mut text = format!(
+        "# Benchmarks\n\nWritten by `cargo xtask bench --write FILE`, which anybody can run; not edited by hand.\n\n{}\n\
+         Figures are medians of {}, in which the contestants took turns, with their smallest and largest values. The \
+         columns with `x` are ratios of the medians of the same run: below 1 is faster than that one. Only they say \
+         something about another machine.\n",
+        machine.to_markdown(),
+        console::count(repetitions, "repetition")
+    );
+    for report in reports {
+        text += &format!("\n{}", report.to_markdown());
+    }
+    text
 }
 
 impl Setting {
@@ -129,7 +219,8 @@ impl Setting {
         } else {
             workspace::build_release()?
         };
-        let parent = if Path::new(MEMORY).is_dir() {
+        let in_memory = free(Path::new(MEMORY)).is_ok_and(|free| free >= if options.smoke { ROOM_SMOKE } else { ROOM });
+        let parent = if in_memory {
             PathBuf::from(MEMORY)
         } else {
             env::temp_dir()
@@ -142,8 +233,10 @@ impl Setting {
         Ok(Self {
             programs: built.copy_to(work.path())?,
             repetitions: if options.smoke { 1 } else { options.reps },
+            in_memory,
             aria2_repetitions: options.aria2_reps,
             smoke: options.smoke,
+            full: options.full,
             rfcs: options.rfcs.clone(),
             series: OnceCell::new(),
             work,
@@ -165,43 +258,46 @@ impl Setting {
     /// The whole series, made on first use.
     fn series(&self) -> Result<&Corpus> {
         if self.series.get().is_none() {
-            let made = self.every(1, "series")?;
+            let made = self.every(1, &self.work().join("series"))?;
             // Nobody can have come between: this runs in one thread.
             let _ = self.series.set(made);
         }
         self.series.get().context("the series is gone")
     }
 
-    /// Every so many documents of the series, in a folder of this name; all samples where it is only to be seen that
-    /// things work.
-    fn every(&self, step: usize, name: &str) -> Result<Corpus> {
-        let folder = self.work().join(name);
+    /// A part of the series, or all of it where that was asked for, in a new folder.
+    fn part(&self, folder: &Path) -> Result<Corpus> {
+        self.every(if self.full { 1 } else { PART_STEP }, folder)
+    }
+
+    /// Every so many documents of the series, in a new folder; all samples where it is only to be seen that things work.
+    fn every(&self, step: usize, folder: &Path) -> Result<Corpus> {
         eprintln!("making the documents ready …");
         let made = match &self.rfcs {
-            _ if self.smoke => Corpus::of_samples(&folder),
-            Some(series) => {
-                self.check_room(series)?;
-                Corpus::of_series(series, step, &folder)
-            }
-            None => Corpus::made_up(step, &folder),
+            _ if self.smoke => Corpus::of_samples(folder),
+            Some(series) => Corpus::of_series(series, step, folder),
+            None => Corpus::made_up(step, folder),
         }?;
+        self.check_room(made.bytes.saturating_mul(FOR_TARGET))?;
         Ok(made)
     }
 
-    /// Fails when the folder of this run cannot take the documents and two targets.
-    fn check_room(&self, series: &Path) -> Result<()> {
-        /// The documents themselves, a copy of them on a file system in memory, and the pages of that file system.
-        const COPIES: u64 = 3;
-        let bytes: u64 = crate::documents::scan(series)?.iter().map(|rfc| rfc.bytes).sum();
-        let room = rustix::fs::statvfs(self.work())?;
-        let free = room.f_bavail.saturating_mul(room.f_frsize);
+    /// Fails when the folder of this run cannot take so many bytes more.
+    fn check_room(&self, needed: u64) -> Result<()> {
+        let free = free(self.work())?;
         ensure!(
-            free > bytes.saturating_mul(COPIES),
-            "{} has room for {}, but {} are needed; choose a folder with fewer documents by --rfcs",
+            free > needed,
+            "{} has room for {}, but up to {} are needed; choose a folder with fewer documents by --rfcs",
             self.work().display(),
             figures::bytes(free),
-            figures::bytes(bytes.saturating_mul(COPIES))
+            figures::bytes(needed)
         );
         Ok(())
     }
+}
+
+/// The room that a file system has for this user, in bytes.
+fn free(folder: &Path) -> Result<u64> {
+    let room = rustix::fs::statvfs(folder)?;
+    Ok(room.f_bavail.saturating_mul(room.f_frsize))
 }

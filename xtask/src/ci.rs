@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::{compose_test, console, demo, grpcurl_test, presence_test, process, tidy, wait, workspace};
+use crate::{bench, compose_test, console, demo, grpcurl_test, presence_test, process, tidy, wait, workspace};
 
 /// No step of these takes this long, unless it hangs.
 const STEP_LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -63,6 +63,9 @@ pub fn run() -> Result<String> {
     check("grpcurl-test", &mut grpcurl_test::run)?;
     check("presence-test", &mut || {
         presence_test::run(&presence_test::Options::short())
+    })?;
+    check("bench --smoke", &mut || {
+        bench::run(&bench::Options::smoke()).map(Outcome::Passed)
     })?;
     check("compose-test", &mut compose_test::run)?;
     let mut summaries = Vec::new();

@@ -110,7 +110,6 @@ pub fn peak_memory(process: u32) -> Option<u64> {
 }
 
 /// The bytes that a process has handed to the system to write, to files and sockets alike; none when it has ended.
-#[allow(dead_code, reason = "the benchmarks to come use it")]
 pub fn written_bytes(process: u32) -> Option<u64> {
     let io = fs::read_to_string(format!("/proc/{process}/io")).ok()?;
     io.lines()

@@ -11,14 +11,28 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use rustix::process::geteuid;
 
 use crate::{
     process::{self, Process},
+    tools,
     wait::{self, Look},
 };
 
 /// How long a command of `ip` or of a firewall may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(15);
+
+/// What is needed, beside root.
+const TOOLS: [&str; 3] = ["ip", "unshare", "nsenter"];
+
+/// Why no namespace can be made here, if that is plain from the beginning.
+pub fn refusal() -> Option<String> {
+    if !geteuid().is_root() {
+        return Some("network namespaces need root".to_owned());
+    }
+    let missing = TOOLS.into_iter().find(|tool| !tools::has(tool))?;
+    Some(format!("`{missing}` is not installed"))
+}
 
 /// A namespace, and the process that holds it.
 #[derive(Debug)]

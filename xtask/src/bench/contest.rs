@@ -33,6 +33,8 @@ pub struct Contestant {
     server: Option<Kind>,
     /// Repetitions at most; it takes part in all of them otherwise.
     at_most: Option<usize>,
+    /// Why it cannot take part, beside programs that are missing.
+    unable: Option<String>,
     /// The commands that carry the documents.
     make: Make,
 }
@@ -160,6 +162,7 @@ impl Contestant {
             needs: needs.to_vec(),
             server,
             at_most: None,
+            unable: None,
             make: Box::new(make),
         }
     }
@@ -170,13 +173,20 @@ impl Contestant {
         self
     }
 
+    /// The same, unless there is a reason why it cannot take part.
+    pub fn unless(mut self, reason: Option<String>) -> Self {
+        self.unable = reason;
+        self
+    }
+
     /// Why it cannot take part, if so.
     fn missing(&self) -> Option<String> {
         if self.at_most == Some(0) {
             return Some("left out as was asked for".to_owned());
         }
-        let tool = self.needs.iter().find(|tool| !tools::has(tool))?;
-        Some(format!("`{tool}` is not installed"))
+        let tool = self.needs.iter().find(|tool| !tools::has(tool));
+        tool.map(|tool| format!("`{tool}` is not installed"))
+            .or_else(|| self.unable.clone())
     }
 }
 

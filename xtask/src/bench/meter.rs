@@ -1,6 +1,6 @@
 //! Measuring: what commands cost that are run to their end, and what servers cost meanwhile.
 
-use std::{collections::BTreeMap, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use anyhow::Result;
 
@@ -43,7 +43,7 @@ pub fn run(what: &str, commands: Vec<Command>, servers: &[u32]) -> Result<(Sampl
         wall,
         client_cpu: Some(client_cpu),
         server_cpu,
-        peak_memory: peak.bytes(),
+        peak_memory: peak.bytes,
         copies: None,
     };
     Ok((sample, last))
@@ -51,7 +51,7 @@ pub fn run(what: &str, commands: Vec<Command>, servers: &[u32]) -> Result<(Sampl
 
 /// The processor time of all children of this program that have ended and been waited for. Servers run on meanwhile,
 /// so that they do not count.
-fn own_children() -> Duration {
+pub fn own_children() -> Duration {
     procfs::times(std::process::id()).unwrap_or_default().waited_for
 }
 
@@ -100,25 +100,19 @@ fn total(processes: &[u32]) -> Duration {
     times.map(|times| times.own + times.waited_for).sum()
 }
 
-/// The most memory that processes have had, each at its own moment. It is sampled, so that what a process takes in its
-/// last ten milliseconds may be missed.
+/// The most memory that a process and its children have had at a time, each counted by its own most. It is sampled, so
+/// that what a process takes in its last ten milliseconds may be missed.
 #[derive(Debug, Default)]
 struct Peak {
-    by_process: BTreeMap<u32, u64>,
+    bytes: Option<u64>,
 }
 
 impl Peak {
     fn look(&mut self, root: u32) {
-        for process in procfs::tree(root) {
-            if let Some(bytes) = procfs::peak_memory(process) {
-                self.by_process.insert(process, bytes);
-            }
-        }
-    }
-
-    /// The sum over the processes of a tree: clients with several processes run them side by side.
-    fn bytes(&self) -> Option<u64> {
-        (!self.by_process.is_empty()).then(|| self.by_process.values().sum())
+        let each = procfs::tree(root).into_iter().filter_map(procfs::peak_memory);
+        // One that is just ending has no memory any more, and no processes have less than some.
+        let now = each.reduce(u64::saturating_add);
+        self.bytes = self.bytes.max(now);
     }
 }
 

@@ -35,7 +35,12 @@ pub fn run(setting: &Setting) -> Result<Report> {
     ];
     let rows = arena.hold(&contestants, setting.repetitions)?;
     let mut report = Report::new("mirror", "The whole series to one machine", corpus, rows);
-    report.references = vec!["rsync -a", "rsync -a, then sync -f", "nginx, curl --parallel", "cp -r"];
+    report.references = vec![
+        ("rsync", "rsync -a"),
+        ("rsync+sync", "rsync -a, then sync -f"),
+        ("curl", "nginx, curl --parallel"),
+        ("cp", "cp -r"),
+    ];
     report.conditions = vec![
         "client and servers on loopback, all of them up and warm; ours has scanned its folder".to_owned(),
         targets.describe().to_owned(),

@@ -56,8 +56,8 @@ pub struct Report {
     pub conditions: Vec<String>,
     /// The contestants.
     pub rows: Vec<Row>,
-    /// The names of those that others are compared with.
-    pub references: Vec<&'static str>,
+    /// Those that others are compared with: a short name, and the name of the row.
+    pub references: Vec<(&'static str, &'static str)>,
 }
 
 /// A heading, and a cell for each row.
@@ -136,7 +136,8 @@ impl Report {
         }
         text.push('\n');
         for (index, row) in self.table().iter().enumerate() {
-            text += &format!("| {} |\n", row.join(" | "));
+            let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            text += &format!("| {} |\n", cells.join(" | "));
             if index == 0 {
                 let rule = (0..row.len()).map(|column| if column == 0 { "---" } else { "---:" });
                 text += &format!("|{}|\n", rule.collect::<Vec<_>>().join("|"));
@@ -180,7 +181,7 @@ impl Report {
         let ratios: Map<String, Value> = self
             .references
             .iter()
-            .filter_map(|&name| Some((name.to_owned(), json!(self.ratio(row, name)?))))
+            .filter_map(|&(short, name)| Some((short.to_owned(), json!(self.ratio(row, name)?))))
             .collect();
         put("ratios", Value::Object(ratios));
         Value::Object(object)
@@ -237,10 +238,16 @@ impl Report {
             }),
             column("copies from seed", &|row| median(row.spread(|sample| sample.copies))),
         ];
-        for name in &self.references {
-            columns.push(column(&format!("x {name}"), &|row| self.ratio(row, name).map(short)));
+        for (label, name) in &self.references {
+            columns.push(column(&format!("x {label}"), &|row| self.ratio(row, name).map(short)));
         }
         columns
+    }
+
+    /// The names of those that did not take part.
+    pub fn skipped(&self) -> impl Iterator<Item = String> {
+        let skipped = self.rows.iter().filter(|row| row.skipped.is_some());
+        skipped.map(|row| format!("{} ({})", row.name, self.name))
     }
 
     fn skips(&self) -> Vec<String> {
@@ -283,10 +290,10 @@ mod tests {
             conditions: vec!["a condition".to_owned()],
             rows: vec![
                 row("ours", &[500, 400, 600]),
-                row("rsync", &[1000, 2000]),
+                row("rsync | x", &[1000, 2000]),
                 Row::new("aria2c", Some("`aria2c` is not installed".to_owned())),
             ],
-            references: vec!["rsync", "aria2c"],
+            references: vec![("rsync", "rsync | x"), ("aria2c", "aria2c")],
         }
     }
 
@@ -304,7 +311,7 @@ mod tests {
         );
         assert_eq!(
             line("rsync"),
-            ["rsync", "1.50", "1.00..2.00", "2", "0.667", "6.67", "1.00"]
+            ["rsync", "|", "x", "1.50", "1.00..2.00", "2", "0.667", "6.67", "1.00"]
         );
         assert!(text.contains("SKIPPED aria2c: `aria2c` is not installed"), "{text}");
         assert!(!text.contains("CPU") && !text.contains("x aria2c"), "{text}");

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use rustix::process::{Signal, geteuid};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::Bench;
@@ -19,8 +19,7 @@ use crate::{
     cluster::{PeerRow, SOON, STOP_LIMIT},
     json,
     process::{self, Finished, Process},
-    space::Space,
-    tools,
+    space::{self, Space},
     wait::{self, Look},
     workspace::Programs,
 };
@@ -30,9 +29,6 @@ const REGISTRY: &str = "10.77.0.1";
 
 /// The registry's port.
 const PORT: u16 = 7734;
-
-/// What the checks need, beside root.
-const TOOLS: [&str; 3] = ["ip", "unshare", "nsenter"];
 
 /// The network.
 #[derive(Debug)]
@@ -54,11 +50,8 @@ pub fn address(number: u8) -> String {
 impl Lan {
     /// Makes the network, with a registry and these hosts, numbered from 2 on; or tells why that cannot be tried here.
     pub fn with_hosts(bench: &Bench, names: &[&'static str]) -> Result<Result<Self, String>> {
-        if !geteuid().is_root() {
-            return Ok(Err("network namespaces need root".to_owned()));
-        }
-        if let Some(tool) = TOOLS.into_iter().find(|tool| !tools::has(tool)) {
-            return Ok(Err(format!("`{tool}` is not installed")));
+        if let Some(reason) = space::refusal() {
+            return Ok(Err(reason));
         }
         let folder = tempfile::Builder::new().prefix("p2pci-lan-").tempdir()?;
         let logs = folder.path().join("logs");
