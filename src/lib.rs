@@ -2,7 +2,8 @@
 //!
 //! # Modules, in reading order
 //!
-//! - Values that know nothing of any network: [`document`], [`digest`], [`identity`], [`address`], [`text`].
+//! - Values that know nothing of any network: [`document`], [`digest`], [`fingerprint`], [`identity`], [`address`],
+//!   [`text`].
 //! - [`failure`]: why a request failed, as one table that both ends read.
 //! - [`message`]: what registry and peers say to each other, as plain values.
 //! - [`wire`]: those values from and to the generated code in [`pb`]; everything received is validated here.
@@ -16,6 +17,7 @@ pub mod client;
 pub mod digest;
 pub mod document;
 pub mod failure;
+pub mod fingerprint;
 pub mod front_door;
 pub mod identity;
 pub mod limits;
