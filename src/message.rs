@@ -10,6 +10,7 @@ use crate::{
     digest::{DigestPrefix, Sha256},
     document::{Document, DocumentClaim, DocumentId, DocumentKey, Format, RfcNumber, RfcRange, UnixSeconds},
     failure::Failure,
+    fingerprint::Fingerprint,
     identity::{PeerName, ResumeToken, SessionId},
 };
 
@@ -26,6 +27,8 @@ pub struct Hello {
     pub advertise: Option<SocketAddr>,
     /// The secret of an earlier session that this one takes over.
     pub resume_token: Option<ResumeToken>,
+    /// What it serves, at most one for each format.
+    pub fingerprints: Vec<Fingerprint>,
 }
 
 /// What a peer asks within its session.
@@ -35,12 +38,14 @@ pub enum PeerRequest {
     Hello(Hello),
     /// Adds documents, all or none.
     Announce(Vec<Document>),
-    /// Takes documents back.
-    Withdraw(Vec<DocumentKey>),
+    /// Takes documents back: these, and all of these formats.
+    Withdraw(Vec<DocumentKey>, Vec<Format>),
     /// Shows that the peer is at work.
     Heartbeat {
         /// Uploads that it is serving now.
         upload_count: u32,
+        /// What it believes to have in the index, at most one for each format.
+        fingerprints: Vec<Fingerprint>,
     },
     /// Asks for the holders of one RFC.
     Lookup(LookupQuery),
@@ -59,8 +64,13 @@ pub enum RegistryReply {
     Announced(u32),
     /// The documents are out of the index; the peer's total.
     Withdrawn(u32),
-    /// The heartbeat arrived; the peer's total of documents.
-    HeartbeatAck(u32),
+    /// The heartbeat arrived.
+    HeartbeatAck {
+        /// The peer's total of documents.
+        document_count: u32,
+        /// The formats of which the peer has something else in the index than it believes.
+        mismatched: Vec<Format>,
+    },
     /// The documents of the RFC, at least one.
     Found(Vec<DocumentEntry>),
     /// A page of the index.
@@ -90,6 +100,8 @@ pub struct Welcome {
     pub heartbeat_interval: Duration,
     /// The span over which to spread the first attempt to come back.
     pub reconnect_spread: Duration,
+    /// The formats of which the peer has everything in the index already, by its fingerprints.
+    pub known_formats: Vec<Format>,
 }
 
 /// Whether the registry could connect back to a peer.

@@ -6,6 +6,7 @@
 
 pub mod duration;
 pub mod file_transfer;
+mod fingerprint;
 mod query;
 pub mod registry;
 pub mod watch;

@@ -354,6 +354,7 @@ impl Keeper {
             port: Some(self.config.advertise_port.unwrap_or_else(|| serving.address.port())),
             advertise: self.config.advertise,
             resume_token: self.resume_token,
+            fingerprints: Vec::new(),
         };
         let (session, welcome) = session::Session::open(&client, hello).await?;
         self.resume_token = Some(welcome.resume_token);

@@ -75,6 +75,7 @@ mod tests {
             port: Some(port).filter(|port| *port > 0),
             advertise: advertise.map(address),
             resume_token: None,
+            fingerprints: Vec::new(),
         }
     }
 

@@ -8,12 +8,14 @@
 pub mod answers;
 mod change;
 mod documents;
+mod fingerprints;
 pub mod id_set;
+mod lists;
 mod sessions;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use p2p_ci::{
     document::{Document, DocumentKey},
@@ -23,9 +25,11 @@ use p2p_ci::{
 
 pub use self::{
     change::{Change, IndexLimits, Joined, Joining, Member, Refusal},
+    lists::{List, Listed},
     sessions::{Card, Counts},
 };
-use self::{documents::Documents, id_set::IdSet, sessions::Session, sessions::Sessions};
+use self::{documents::Documents, lists::Lists, sessions::Session, sessions::Sessions};
+use crate::limits::{KNOWN_LIST_DOCUMENTS, KNOWN_LISTS};
 
 /// Everything that is registered.
 #[derive(Debug)]
@@ -33,6 +37,7 @@ pub struct Index {
     limits: IndexLimits,
     documents: Documents,
     sessions: Sessions,
+    lists: Lists,
     last_number: u64,
 }
 
@@ -44,6 +49,7 @@ impl Index {
             limits,
             documents: Documents::default(),
             sessions: Sessions::default(),
+            lists: Lists::new(KNOWN_LISTS, KNOWN_LIST_DOCUMENTS),
             last_number: 0,
         }
     }
@@ -70,24 +76,7 @@ impl Index {
         self.check_account(joining.account, &replaced)?;
         let superseded = replaced.into_iter().filter_map(|id| self.leave(id)).collect();
         self.last_number += 1;
-        let reachability = match joining.address {
-            Some(_) => Reachability::Pending,
-            None => Reachability::Observer,
-        };
-        self.sessions.insert(Session {
-            card: Arc::new(Card {
-                label: joining.label,
-                address: joining.address,
-                registered: joining.registered,
-            }),
-            token: joining.token,
-            account: joining.account,
-            number: self.last_number,
-            documents: IdSet::default(),
-            counts: Counts::default(),
-            reachability,
-            upload_count: 0,
-        });
+        self.sessions.insert(Session::new(joining, self.last_number));
         Ok(Joined {
             number: self.last_number,
             superseded,
@@ -138,6 +127,9 @@ impl Index {
         for number in session.documents.iter() {
             self.documents.release(number, slot);
         }
+        session
+            .fingerprints()
+            .for_each(|fingerprint| self.lists.leave(fingerprint));
         Some(session.member())
     }
 
@@ -171,9 +163,8 @@ impl Index {
 
     /// Refuses documents, one a key, for which the session or the index has no room.
     fn check_room<'a>(&self, session: &Session, documents: impl Iterator<Item = &'a Document>) -> Result<(), Refusal> {
-        let source_ip = session.account;
         let (mut of_session, mut in_all) = (session.documents.len(), self.documents.len());
-        let brought_before = self.documents.brought_by(source_ip);
+        let brought_before = self.documents.brought_by(session.account);
         let mut brought = brought_before;
         for document in documents {
             let replaced = self.documents.held(document.id.key, &session.documents);
@@ -185,8 +176,20 @@ impl Index {
                 |record: &documents::Record| record.holders.len() == 1 && record.document.claim() != document.claim();
             let freed = replaced.map(|(_, record)| record).filter(|record| frees(record));
             in_all -= usize::from(freed.is_some());
-            brought -= usize::from(freed.is_some_and(|record| record.brought_by == source_ip));
+            brought -= usize::from(freed.is_some_and(|record| record.brought_by == session.account));
         }
+        self.check_limits(session, of_session, (brought_before, brought), in_all)
+    }
+
+    /// Refuses a change after which a session would hold `of_session` documents, its source would have brought in more
+    /// than before, and the index would have `in_all`.
+    fn check_limits(
+        &self,
+        session: &Session,
+        of_session: usize,
+        (brought_before, brought): (usize, usize),
+        in_all: usize,
+    ) -> Result<(), Refusal> {
         if of_session > self.limits.session_documents {
             return Err(Refusal::TooManyOfSession {
                 limit: self.limits.session_documents,
@@ -194,7 +197,10 @@ impl Index {
         }
         let limit = self.limits.documents_per_source;
         if brought > limit && brought > brought_before {
-            return Err(Refusal::TooManyOfSource { source_ip, limit });
+            return Err(Refusal::TooManyOfSource {
+                source_ip: session.account,
+                limit,
+            });
         }
         if in_all > self.limits.documents && in_all > self.documents.len() {
             return Err(Refusal::TooManyInAll {
@@ -219,12 +225,12 @@ impl Index {
             && is_new
         {
             session.documents.remove(number);
-            session.count(key.format, -1);
+            self.lists.move_on(session.count(key.format, -1));
             self.documents.release(number, slot);
         }
         let number = self.documents.hold(document, slot, session.account);
         if session.documents.insert(number) {
-            session.count(key.format, 1);
+            self.lists.move_on(session.count(key.format, 1));
         }
         is_new
     }
@@ -243,7 +249,7 @@ impl Index {
                 return false;
             };
             session.documents.remove(number);
-            session.count(key.format, -1);
+            self.lists.move_on(session.count(key.format, -1));
             self.documents.release(number, slot);
             true
         });

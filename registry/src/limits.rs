@@ -17,6 +17,21 @@ pub const ANNOUNCE_BURST: u32 = 40_000;
 /// folder, and too few for one session to keep the index busy.
 pub const ANNOUNCE_PER_SECOND: u32 = 500;
 
+/// Lists of documents that peers can name by their fingerprint: each peer of a large class may have one of its own, and
+/// finding the least useful one of them takes microseconds.
+pub const KNOWN_LISTS: usize = 256;
+
+/// Documents in all such lists together: three whole libraries of [`p2p_ci::limits::MAX_SESSION_DOCUMENTS`], or a dozen of
+/// texts. Documents that nobody holds any more are kept for them, which is 24 MB at worst.
+pub const KNOWN_LIST_DOCUMENTS: usize = 120_000;
+
+/// Documents that a session may have compared at once to a fingerprint: a whole library.
+pub const COMPARE_BURST: u32 = 40_000;
+
+/// Documents that a session may have compared each second once its burst is used up: a whole library, changed each time,
+/// with every heartbeat ([`p2p_ci::limits::HEARTBEAT_INTERVAL`]). That is half a millisecond of one core.
+pub const COMPARE_PER_SECOND: u32 = 4_000;
+
 /// Sessions of one source address: a class behind one router, or the peers of one machine. An operator can change it.
 pub const SESSIONS_PER_ADDRESS: usize = 64;
 

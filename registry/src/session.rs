@@ -25,7 +25,7 @@ use crate::{
     admission::Admission,
     bucket::Bucket,
     error::{HelloError, InboundError, RegistryError, StreamEnd},
-    limits::{ANNOUNCE_BURST, ANNOUNCE_PER_SECOND, LAST_WORD_PATIENCE},
+    limits::{ANNOUNCE_BURST, ANNOUNCE_PER_SECOND, COMPARE_BURST, COMPARE_PER_SECOND, LAST_WORD_PATIENCE},
     reach::{Prober, Turn},
     swarm::{Application, Membership, Swarm},
 };
@@ -126,7 +126,9 @@ fn admit(environment: &Environment, source: SocketAddr, hello: Hello) -> Result<
         name: hello.name,
         resume_token: hello.resume_token,
     };
-    environment.swarm.join(application)
+    let (membership, mut welcome) = environment.swarm.join(application)?;
+    welcome.known_formats = membership.adopt(&hello.fingerprints)?;
+    Ok((membership, welcome))
 }
 
 /// An attempt to connect back that is under way.
@@ -143,6 +145,7 @@ struct Session<'a, S> {
     probe: Option<Probe>,
     started: Instant,
     announces: Bucket,
+    comparisons: Bucket,
 }
 
 impl<'a, S> Session<'a, S>
@@ -165,6 +168,7 @@ where
             probe: None,
             started: Instant::now(),
             announces: Bucket::full(ANNOUNCE_BURST, ANNOUNCE_PER_SECOND),
+            comparisons: Bucket::full(COMPARE_BURST, COMPARE_PER_SECOND),
         }
     }
 
@@ -223,9 +227,29 @@ where
                 self.announces.spend(amount);
                 Ok(RegistryReply::Announced(total))
             }
-            PeerRequest::Withdraw(keys) => self.membership.withdraw(keys).map(RegistryReply::Withdrawn),
-            PeerRequest::Heartbeat { upload_count } => {
-                self.membership.heartbeat(upload_count).map(RegistryReply::HeartbeatAck)
+            PeerRequest::Withdraw(keys, formats) => {
+                self.membership.withdraw(keys, &formats).map(RegistryReply::Withdrawn)
+            }
+            PeerRequest::Heartbeat {
+                upload_count,
+                fingerprints,
+            } => {
+                let document_count = self.membership.heartbeat(upload_count)?;
+                let may_look = || {
+                    let is_affordable = self.comparisons.check(document_count, self.started.elapsed()).is_ok();
+                    if is_affordable {
+                        self.comparisons.spend(document_count);
+                    }
+                    is_affordable
+                };
+                let mismatched = self.membership.compare(&fingerprints, may_look)?;
+                if !mismatched.is_empty() {
+                    tracing::debug!(?mismatched, "it believes to have something else in the index");
+                }
+                Ok(RegistryReply::HeartbeatAck {
+                    document_count,
+                    mismatched,
+                })
             }
             PeerRequest::Lookup(query) => self.membership.lookup(&query).map(RegistryReply::Found),
             PeerRequest::List(query) => Ok(RegistryReply::Page(self.membership.list(&query).await)),

@@ -1,8 +1,9 @@
 //! The swarm: a handle on the index that sessions, lookups and watchers share.
 //!
-//! One std mutex guards index and watchers together. It is held for microseconds, for milliseconds when a peer leaves that held everything, and never across an await, and what
-//! happens is queued for the watchers while it is held, so that all of them see one order. Answers are spelled out
-//! after it is free. A panic while it is held poisons nothing for others: the next one goes on with what is there.
+//! One std mutex guards index and watchers together. It is held for microseconds, for milliseconds when a peer comes or
+//! leaves that holds everything, and never across an await, and what happens is queued for the watchers while it is held,
+//! so that all of them see one order. Answers are spelled out after it is free. A panic while it is held poisons nothing
+//! for others: the next one goes on with what is there.
 
 mod listing;
 mod membership;
@@ -22,7 +23,7 @@ use p2p_ci::{
     address,
     document::{DocumentKey, Format, UnixSeconds},
     identity::{PeerName, ResumeToken, SessionId},
-    limits::HEARTBEAT_INTERVAL,
+    limits::{HEARTBEAT_INTERVAL, MAX_BATCH_DOCUMENTS},
     message::{Changed, PeerLabel, Reachability, WatchEvent, Welcome, ranges_of},
 };
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -165,6 +166,7 @@ impl Swarm {
             address,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             reconnect_spread: reconnect_spread(session_count),
+            known_formats: Vec::new(),
         };
         Ok((Membership::new(self.clone(), label, source.ip(), superseded), welcome))
     }
@@ -246,13 +248,14 @@ impl State {
         }
     }
 
-    /// Queues one event for each format among the documents that changed.
+    /// Queues an event for each format among the documents that changed; several for more ranges than one announcement
+    /// could have.
     fn publish_change(&mut self, change: &Change, event: impl Fn(Changed) -> WatchEvent) {
         for format in Format::ALL {
             let of_format = |key: &&DocumentKey| key.format == format;
             let ranges = ranges_of(change.keys.iter().filter(of_format).map(|key| key.number));
-            if !ranges.is_empty() {
-                let peer = change.member.label.clone();
+            for ranges in ranges.chunks(MAX_BATCH_DOCUMENTS) {
+                let (peer, ranges) = (change.member.label.clone(), ranges.to_vec());
                 self.publish(change.member.number, || event(Changed { peer, format, ranges }));
             }
         }

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     ProtocolError, decode_address, decode_list, decode_port,
     duration::{decode_duration, encode_duration},
+    fingerprint::{decode_fingerprints, decode_formats, encode_formats},
     none_if_empty,
 };
 use crate::{
@@ -29,13 +30,13 @@ fn decode_request_body(body: Option<pb::register_request::Body>) -> Result<PeerR
             limits::MAX_BATCH_DOCUMENTS,
             announce.documents,
         )?),
-        Body::Withdraw(withdraw) => PeerRequest::Withdraw(decode_list(
-            "documents",
-            limits::MAX_BATCH_DOCUMENTS,
-            withdraw.documents,
-        )?),
+        Body::Withdraw(withdraw) => PeerRequest::Withdraw(
+            decode_list("documents", limits::MAX_BATCH_DOCUMENTS, withdraw.documents)?,
+            decode_formats("formats", &withdraw.formats)?,
+        ),
         Body::Heartbeat(heartbeat) => PeerRequest::Heartbeat {
             upload_count: heartbeat.upload_count,
+            fingerprints: decode_fingerprints("fingerprints", heartbeat.fingerprints)?,
         },
         Body::Lookup(lookup) => PeerRequest::Lookup(lookup.try_into()?),
         Body::List(list) => PeerRequest::List(list.try_into()?),
@@ -52,10 +53,17 @@ pub fn encode_request(request_id: u64, request: PeerRequest) -> pb::RegisterRequ
         PeerRequest::Announce(documents) => Body::Announce(pb::Announce {
             documents: documents.iter().map(Into::into).collect(),
         }),
-        PeerRequest::Withdraw(keys) => Body::Withdraw(pb::Withdraw {
+        PeerRequest::Withdraw(keys, formats) => Body::Withdraw(pb::Withdraw {
             documents: keys.into_iter().map(Into::into).collect(),
+            formats: encode_formats(&formats),
         }),
-        PeerRequest::Heartbeat { upload_count } => Body::Heartbeat(pb::Heartbeat { upload_count }),
+        PeerRequest::Heartbeat {
+            upload_count,
+            fingerprints,
+        } => Body::Heartbeat(pb::Heartbeat {
+            upload_count,
+            fingerprints: fingerprints.iter().map(Into::into).collect(),
+        }),
         PeerRequest::Lookup(query) => Body::Lookup((&query).into()),
         PeerRequest::List(query) => Body::List(query.into()),
         PeerRequest::Leave => Body::Leave(pb::Leave {}),
@@ -73,7 +81,10 @@ pub fn decode_reply(response: pb::RegisterResponse) -> Result<(u64, RegistryRepl
         Body::Welcome(welcome) => RegistryReply::Welcome(welcome.try_into()?),
         Body::Announced(pb::Announced { document_count }) => RegistryReply::Announced(document_count),
         Body::Withdrawn(pb::Withdrawn { document_count }) => RegistryReply::Withdrawn(document_count),
-        Body::HeartbeatAck(pb::HeartbeatAck { document_count }) => RegistryReply::HeartbeatAck(document_count),
+        Body::HeartbeatAck(ack) => RegistryReply::HeartbeatAck {
+            document_count: ack.document_count,
+            mismatched: decode_formats("mismatched_formats", &ack.mismatched_formats)?,
+        },
         Body::Found(found) => {
             RegistryReply::Found(decode_list("documents", limits::MAX_BATCH_DOCUMENTS, found.documents)?)
         }
@@ -94,7 +105,13 @@ pub fn encode_reply(request_id: u64, reply: RegistryReply) -> pb::RegisterRespon
         RegistryReply::Welcome(welcome) => Body::Welcome(welcome.into()),
         RegistryReply::Announced(document_count) => Body::Announced(pb::Announced { document_count }),
         RegistryReply::Withdrawn(document_count) => Body::Withdrawn(pb::Withdrawn { document_count }),
-        RegistryReply::HeartbeatAck(document_count) => Body::HeartbeatAck(pb::HeartbeatAck { document_count }),
+        RegistryReply::HeartbeatAck {
+            document_count,
+            mismatched,
+        } => Body::HeartbeatAck(pb::HeartbeatAck {
+            document_count,
+            mismatched_formats: encode_formats(&mismatched),
+        }),
         RegistryReply::Found(entries) => Body::Found(pb::LookupResponse {
             documents: entries.iter().map(Into::into).collect(),
         }),
@@ -161,6 +178,7 @@ impl TryFrom<pb::Hello> for Hello {
                         .map_err(|error| ProtocolError::invalid("resume_token", error))
                 })
                 .transpose()?,
+            fingerprints: decode_fingerprints("fingerprints", hello.fingerprints)?,
         })
     }
 }
@@ -173,6 +191,7 @@ impl From<Hello> for pb::Hello {
             port: hello.port.map(u32::from).unwrap_or_default(),
             advertise_address: hello.advertise.map(|address| address.to_string()).unwrap_or_default(),
             resume_token: hello.resume_token.map(|token| token.reveal()).unwrap_or_default(),
+            fingerprints: hello.fingerprints.iter().map(Into::into).collect(),
         }
     }
 }
@@ -202,6 +221,7 @@ impl TryFrom<pb::Welcome> for Welcome {
                 .reconnect_spread
                 .map_or(Duration::ZERO, decode_duration)
                 .min(limits::MAX_RECONNECT_SPREAD),
+            known_formats: decode_formats("known_formats", &welcome.known_formats)?,
         })
     }
 }
@@ -215,6 +235,7 @@ impl From<Welcome> for pb::Welcome {
             address: welcome.address.map(|address| address.to_string()).unwrap_or_default(),
             heartbeat_interval: Some(encode_duration(welcome.heartbeat_interval)),
             reconnect_spread: Some(encode_duration(welcome.reconnect_spread)),
+            known_formats: encode_formats(&welcome.known_formats),
         }
     }
 }

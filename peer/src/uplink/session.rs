@@ -153,8 +153,11 @@ impl Session {
                 what: "the registry's answer".to_owned(),
             }));
         }
-        self.send(PeerRequest::Heartbeat { upload_count }, Pending::Heartbeat)
-            .await
+        let heartbeat = PeerRequest::Heartbeat {
+            upload_count,
+            fingerprints: Vec::new(),
+        };
+        self.send(heartbeat, Pending::Heartbeat).await
     }
 
     /// Sends the next batch of changes once the one before is confirmed.
@@ -237,7 +240,7 @@ impl Session {
                 Ok(())
             }
             RegistryReply::Welcome(_)
-            | RegistryReply::HeartbeatAck(_)
+            | RegistryReply::HeartbeatAck { .. }
             | RegistryReply::Found(_)
             | RegistryReply::Page(_)
             | RegistryReply::Left
@@ -282,7 +285,7 @@ fn notice(reply: RegistryReply, keeper: &Keeper) -> Result<(), SessionEnd> {
         RegistryReply::Welcome(_)
         | RegistryReply::Announced(_)
         | RegistryReply::Withdrawn(_)
-        | RegistryReply::HeartbeatAck(_)
+        | RegistryReply::HeartbeatAck { .. }
         | RegistryReply::Found(_)
         | RegistryReply::Page(_)
         | RegistryReply::Left

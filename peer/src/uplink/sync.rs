@@ -28,7 +28,7 @@ impl Batch {
     pub(super) fn request(&self) -> PeerRequest {
         match self {
             Self::Announce(documents) => PeerRequest::Announce(documents.clone()),
-            Self::Withdraw(keys) => PeerRequest::Withdraw(keys.clone()),
+            Self::Withdraw(keys) => PeerRequest::Withdraw(keys.clone(), Vec::new()),
         }
     }
 }

@@ -178,6 +178,7 @@ async fn register(
         port: Some(address.port()),
         advertise: None,
         resume_token: None,
+        fingerprints: Vec::new(),
     };
     let (sender, mut receiver) = registry
         .client()

@@ -12,7 +12,7 @@ use p2p_ci::{
     document::{Document, DocumentClaim, DocumentId, DocumentKey, RfcNumber},
 };
 
-use super::id_set::IdSet;
+use super::{id_set::IdSet, lists::Listed};
 
 /// A document and who holds it.
 #[derive(Debug)]
@@ -121,19 +121,58 @@ impl Documents {
     pub(super) fn hold(&mut self, document: Document, slot: u32, source: IpAddr) -> u32 {
         let number = match self.by_claim.get(&document.claim()) {
             Some(number) => *number,
-            None => self.place(&document, source),
+            None => self.place(Arc::new(document.clone()), source),
         };
         if let Some(record) = self.record_mut(number) {
             record.holders.insert(slot);
-            merge(&mut record.document, document);
+            merge(&mut record.document, &document);
         }
         number
     }
 
-    fn place(&mut self, document: &Document, source: IpAddr) -> u32 {
+    /// A document as part of a list.
+    pub(super) fn listed(&self, number: u32) -> Option<Listed> {
+        self.record(number).map(|record| Listed {
+            number,
+            document: Arc::clone(&record.document),
+        })
+    }
+
+    /// The number of a listed document, if anybody holds it. Most are where they were when the list was made.
+    pub(super) fn place_of(&self, listed: &Listed) -> Option<u32> {
+        let claim = listed.document.claim();
+        match self.record(listed.number) {
+            Some(record) if record.document.claim() == claim => Some(listed.number),
+            _ => self.by_claim.get(&claim).copied(),
+        }
+    }
+
+    /// The same as [`hold`](Self::hold) for a document of a list, which has the number `place` if anybody holds it.
+    pub(super) fn hold_listed(
+        &mut self,
+        document: &Arc<Document>,
+        place: Option<u32>,
+        slot: u32,
+        source: IpAddr,
+    ) -> u32 {
+        let number = match place {
+            Some(number) => number,
+            None => self.place(Arc::clone(document), source),
+        };
+        if let Some(record) = self.record_mut(number) {
+            record.holders.insert(slot);
+            if !Arc::ptr_eq(&record.document, document) {
+                merge(&mut record.document, document);
+            }
+        }
+        number
+    }
+
+    fn place(&mut self, document: Arc<Document>, source: IpAddr) -> u32 {
         *self.brought.entry(source).or_default() += 1;
+        let claim = document.claim();
         let record = Some(Record {
-            document: Arc::new(document.clone()),
+            document,
             brought_by: source,
             holders: IdSet::default(),
         });
@@ -147,7 +186,7 @@ impl Documents {
         if let Some(place) = self.records.get_mut(number as usize) {
             *place = record;
         }
-        self.by_claim.insert(document.claim(), number);
+        self.by_claim.insert(claim, number);
         number
     }
 
@@ -175,7 +214,7 @@ impl Documents {
 }
 
 /// Keeps the first title that is not empty and the earliest time.
-fn merge(known: &mut Arc<Document>, claim: Document) {
+fn merge(known: &mut Arc<Document>, claim: &Document) {
     let better_title = known.title.as_str().is_empty() && !claim.title.as_str().is_empty();
     let earlier = match (known.modified, claim.modified) {
         (Some(known), Some(claim)) => claim < known,
@@ -183,7 +222,7 @@ fn merge(known: &mut Arc<Document>, claim: Document) {
         (_, None) => false,
     };
     if better_title {
-        Arc::make_mut(known).title = claim.title;
+        Arc::make_mut(known).title = claim.title.clone();
     }
     if earlier {
         Arc::make_mut(known).modified = claim.modified;

@@ -9,11 +9,12 @@ use std::{
 
 use p2p_ci::{
     document::{Format, UnixSeconds},
+    fingerprint::Fingerprint,
     identity::{PeerName, ResumeToken, SessionId},
     message::{PeerLabel, Reachability},
 };
 
-use super::{Member, id_set::IdSet};
+use super::{Joining, Member, id_set::IdSet};
 
 /// What never changes about a session. Shared, so that an answer can be built after the lock is free again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,11 @@ pub struct Card {
 /// Documents of a session by format, in the order of [`Format::ALL`].
 pub type Counts = [u32; Format::ALL.len()];
 
+/// Where what is kept by format has that of `format`.
+fn place_of(format: Format) -> Option<usize> {
+    Format::ALL.iter().position(|known| *known == format)
+}
+
 /// A registered session.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -41,6 +47,9 @@ pub(super) struct Session {
     /// The numbers of the documents that it holds.
     pub(super) documents: IdSet,
     pub(super) counts: Counts,
+    /// The fingerprint of what it holds of each format, in the order of [`Format::ALL`]; `None` until somebody asks, and
+    /// again as soon as that changes.
+    fingerprints: [Option<Fingerprint>; Format::ALL.len()],
     pub(super) reachability: Reachability,
     pub(super) upload_count: u32,
 }
@@ -54,12 +63,63 @@ impl Session {
         }
     }
 
-    /// Notes that one more, or one less, document of `format` is held.
-    pub(super) fn count(&mut self, format: Format, change: i32) {
-        let place = Format::ALL.iter().position(|known| *known == format);
-        if let Some(count) = place.and_then(|place| self.counts.get_mut(place)) {
+    /// A session that has just joined and holds nothing.
+    pub(super) fn new(joining: Joining, number: u64) -> Self {
+        let reachability = match joining.address {
+            Some(_) => Reachability::Pending,
+            None => Reachability::Observer,
+        };
+        Self {
+            card: Arc::new(Card {
+                label: joining.label,
+                address: joining.address,
+                registered: joining.registered,
+            }),
+            token: joining.token,
+            account: joining.account,
+            number,
+            documents: IdSet::default(),
+            counts: Counts::default(),
+            fingerprints: Default::default(),
+            reachability,
+            upload_count: 0,
+        }
+    }
+
+    /// Notes that one more, or one less, document of `format` is held. Returns the fingerprint that was that format's.
+    #[must_use]
+    pub(super) fn count(&mut self, format: Format, change: i32) -> Option<Fingerprint> {
+        let place = place_of(format)?;
+        if let Some(count) = self.counts.get_mut(place) {
             *count = count.saturating_add_signed(change);
         }
+        self.fingerprints.get_mut(place)?.take()
+    }
+
+    /// How many documents of `format` are held.
+    pub(super) fn count_of(&self, format: Format) -> u32 {
+        let count = place_of(format).and_then(|place| self.counts.get(place));
+        count.copied().unwrap_or_default()
+    }
+
+    /// Notes that the documents of one format are now those of `fingerprint`, and their count.
+    pub(super) fn set_counted(&mut self, fingerprint: Fingerprint) {
+        if let Some(count) = place_of(fingerprint.format).and_then(|place| self.counts.get_mut(place)) {
+            *count = fingerprint.count;
+        }
+        self.set_fingerprint(fingerprint);
+    }
+
+    /// Notes the fingerprint of what is held of one format. Returns the one that was there.
+    pub(super) fn set_fingerprint(&mut self, fingerprint: Fingerprint) -> Option<Fingerprint> {
+        self.fingerprints
+            .get_mut(place_of(fingerprint.format)?)?
+            .replace(fingerprint)
+    }
+
+    /// The fingerprints that are known, at most one for each format.
+    pub(super) fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
+        self.fingerprints.iter().flatten().copied()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions in memory, with a clock that runs only when nothing else does.
 
 mod ending;
+mod fingerprints;
 mod opening;
 mod reachability;
 mod requests;
@@ -32,11 +33,28 @@ fn hello_of(name: &str) -> Hello {
         port: Some(40123),
         advertise: None,
         resume_token: None,
+        fingerprints: Vec::new(),
     }
 }
 
 fn hello(name: &str) -> PeerRequest {
     PeerRequest::Hello(hello_of(name))
+}
+
+/// A heartbeat as people type it: without fingerprints.
+fn heartbeat(upload_count: u32) -> PeerRequest {
+    PeerRequest::Heartbeat {
+        upload_count,
+        fingerprints: Vec::new(),
+    }
+}
+
+/// The answer to a heartbeat that is not at odds with the index.
+fn acknowledged(document_count: u32) -> RegistryReply {
+    RegistryReply::HeartbeatAck {
+        document_count,
+        mismatched: Vec::new(),
+    }
 }
 
 /// A peer's end of a session in memory.

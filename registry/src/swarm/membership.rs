@@ -3,13 +3,17 @@
 use std::net::IpAddr;
 
 use p2p_ci::{
-    document::{Document, DocumentKey},
+    document::{Document, DocumentKey, Format},
+    fingerprint::Fingerprint,
     message::{DocumentEntry, ListPage, ListPageQuery, LookupQuery, PeerLabel, WatchEvent},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::Swarm;
-use crate::{error::RegistryError, index::answers::Asker};
+use crate::{
+    error::RegistryError,
+    index::{List, answers::Asker},
+};
 
 /// A registered peer. Dropping it, on whatever path, ends the registration.
 #[derive(Debug)]
@@ -60,16 +64,70 @@ impl Membership {
         Ok(change.total)
     }
 
-    /// Takes documents back; returns how many the peer has now.
+    /// Takes documents back, these and all of these formats; returns how many the peer has now.
     ///
     /// # Errors
     ///
     /// When the session has been superseded.
-    pub fn withdraw(&self, keys: Vec<DocumentKey>) -> Result<u32, RegistryError> {
+    pub fn withdraw(&self, keys: Vec<DocumentKey>, formats: &[Format]) -> Result<u32, RegistryError> {
         let mut state = self.swarm.lock();
-        let change = state.index.withdraw(self.label.id, keys)?;
+        let mut change = state.index.withdraw(self.label.id, keys)?;
         state.publish_change(&change, WatchEvent::Withdrawn);
+        if !formats.is_empty() {
+            change = state.index.withdraw_formats(self.label.id, formats)?;
+            state.publish_change(&change, WatchEvent::Withdrawn);
+        }
         Ok(change.total)
+    }
+
+    /// Adds every document of those lists that are known by their fingerprints; returns the formats of these.
+    ///
+    /// # Errors
+    ///
+    /// When the session has been superseded.
+    pub fn adopt(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Format>, RegistryError> {
+        let mut known = Vec::new();
+        for fingerprint in fingerprints {
+            // Others get their turn between two lists.
+            let mut state = self.swarm.lock();
+            if let Some(change) = state.index.adopt(self.label.id, fingerprint)? {
+                state.publish_change(&change, WatchEvent::Announced);
+                known.push(fingerprint.format);
+            }
+        }
+        Ok(known)
+    }
+
+    /// Compares what the peer has with what it believes to have; returns the formats that differ. What it has is looked
+    /// at if that was not done since it last changed and `may_look` agrees, else that comparison is left out. A list
+    /// that proves to be one that the peer has is known by its fingerprint from then on.
+    ///
+    /// Takes the membership for itself alone, so that nothing changes what the peer has between two locks.
+    ///
+    /// # Errors
+    ///
+    /// When the session has been superseded.
+    pub fn compare(
+        &mut self,
+        believed: &[Fingerprint],
+        may_look: impl FnOnce() -> bool,
+    ) -> Result<Vec<Format>, RegistryError> {
+        let id = self.label.id;
+        let mut actual = self.swarm.lock().index.fingerprints(id)?;
+        let is_open = |format: &Format| actual.iter().all(|known| known.format != *format);
+        let open: Vec<Format> = believed.iter().map(|one| one.format).filter(is_open).collect();
+        if !open.is_empty() && may_look() {
+            let held = self.swarm.lock().index.held(id, &open)?;
+            for format in open {
+                let list = List::of(format, &held);
+                let fingerprint = list.fingerprint();
+                let is_right = believed.contains(&fingerprint);
+                self.swarm.lock().index.note_list(id, list, is_right)?;
+                actual.push(fingerprint);
+            }
+        }
+        let differs = |one: &&Fingerprint| actual.iter().any(|known| known.format == one.format && known != *one);
+        Ok(believed.iter().filter(differs).map(|one| one.format).collect())
     }
 
     /// Notes how busy the peer is; returns how many documents it has.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use p2p_ci::{
     document::{Format, RfcNumber, RfcRange},
+    fingerprint::Fingerprint,
     message::PeerInfo,
 };
 use proptest::{collection::vec, prelude::*};
@@ -106,7 +107,7 @@ async fn a_watcher_sees_a_snapshot_and_then_every_change_in_order() {
     html.id.key.format = Format::Html;
     let others = [3, 1, 2, 7].map(document).into_iter().chain([html]).collect();
     alice.announce(others).unwrap();
-    alice.withdraw(vec![key(2), key(100)]).unwrap();
+    alice.withdraw(vec![key(2), key(100)], &[]).unwrap();
     swarm.set_reachability(alice.label().id, Reachability::Reachable);
     swarm.set_reachability(alice.label().id, Reachability::Reachable);
     let (label, bob) = (alice.label().clone(), join(&swarm, "bob", 5001));
@@ -141,6 +142,28 @@ async fn a_watcher_sees_a_snapshot_and_then_every_change_in_order() {
     );
     assert!(matches!(next().await, WatchEvent::Joined(peer) if peer.id == bob.label().id));
     assert_eq!(next().await, WatchEvent::Left(label));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_all_at_once_is_told_in_pieces_that_fit_a_message() {
+    let swarm = swarm();
+    let (mut alice, bob) = (join(&swarm, "alice", 5000), join(&swarm, "bob", 5001));
+    let scattered: Vec<_> = (1..=600).map(|number| document(2 * number)).collect();
+    alice.announce(scattered.clone()).unwrap();
+    let named = Fingerprint::of_each(&scattered);
+    assert_eq!(alice.compare(&named, || true), Ok(Vec::new()));
+    let mut watch = swarm.watch(CancellationToken::new()).unwrap();
+    while *soon(watch.next()).await.unwrap() != WatchEvent::SnapshotEnd {}
+    assert_eq!(bob.adopt(&named), Ok(vec![Format::Txt]));
+    let mut told = Vec::new();
+    for expected in [256, 256, 88] {
+        let WatchEvent::Announced(changed) = WatchEvent::clone(&*soon(watch.next()).await.unwrap()) else {
+            panic!();
+        };
+        assert_eq!(changed.ranges.len(), expected);
+        told.extend(changed.ranges.iter().map(|range| range.first.get()));
+    }
+    assert!(told.into_iter().eq((1..=600).map(|number| 2 * number)));
 }
 
 #[tokio::test(start_paused = true)]

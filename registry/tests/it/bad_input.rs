@@ -9,6 +9,11 @@ use registry::Server;
 use crate::support::{client, document, numbers, raw, registry, within};
 
 async fn bad_announcements(registry: &Server, documents: Vec<pb::Document>) -> pb::RequestError {
+    bad_request(registry, Body::Announce(pb::Announce { documents })).await
+}
+
+/// Makes a request within a session, and returns how it failed.
+pub(crate) async fn bad_request(registry: &Server, request: Body) -> pb::RequestError {
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", registry.local_addr())).unwrap();
     let mut client = pb::registry_client::RegistryClient::new(channel.connect().await.unwrap());
     let hello = pb::Hello {
@@ -17,7 +22,7 @@ async fn bad_announcements(registry: &Server, documents: Vec<pb::Document>) -> p
         port: 5000,
         ..Default::default()
     };
-    let requests = [Body::Hello(hello), Body::Announce(pb::Announce { documents })];
+    let requests = [Body::Hello(hello), request];
     let requests = (1..).zip(requests).map(|(request_id, body)| pb::RegisterRequest {
         request_id,
         body: Some(body),

@@ -1,8 +1,8 @@
 //! Announcing, looking up and listing over the wire.
 
 use crate::support::{
-    Session, client, document, everything, failed, healthy_port, hello, key, lookup, number, numbers, peers, refused,
-    registry, within,
+    Session, acknowledged, client, document, everything, failed, healthy_port, heartbeat, hello, key, lookup, number,
+    numbers, peers, refused, registry, within,
 };
 use p2p_ci::{
     digest::Sha256,
@@ -26,7 +26,9 @@ async fn what_is_announced_is_found_at_once_and_gone_when_withdrawn() {
     assert_eq!(Some(entry.holders[0].address), alice.welcome.address);
     assert_eq!(numbers(&client).await, [1, 2]);
 
-    let reply = alice.ask(PeerRequest::Withdraw(vec![key(2), key(77)])).await;
+    let reply = alice
+        .ask(PeerRequest::Withdraw(vec![key(2), key(77)], Vec::new()))
+        .await;
     assert_eq!(reply, RegistryReply::Withdrawn(1));
     let failure = refused(client.lookup(&lookup(2)).await, Reason::RfcNotFound);
     assert_eq!(failure.message, "no active peer has RFC 2");
@@ -117,11 +119,8 @@ async fn one_session_announces_so_many_documents_and_no_more() {
     let mut alice = Session::share(&client, "alice", &all).await;
     let last = alice.ask(PeerRequest::Announce(vec![document(40_001)])).await;
     failed(&last, Reason::LimitExceeded);
-    let ack = alice.ask(PeerRequest::Heartbeat { upload_count: 0 }).await;
-    assert_eq!(
-        ack,
-        RegistryReply::HeartbeatAck(u32::try_from(MAX_SESSION_DOCUMENTS).unwrap())
-    );
+    let ack = alice.ask(heartbeat(0)).await;
+    assert_eq!(ack, acknowledged(u32::try_from(MAX_SESSION_DOCUMENTS).unwrap()));
     let alice = peers(&client).await.remove(0);
     assert_eq!(alice.document_counts, [(Format::Txt, 40_000)]);
 }

@@ -1,25 +1,29 @@
 //! The index does what a naive model does, whatever happens in whatever order.
 
 mod model;
+mod steps;
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use p2p_ci::{
     address::accountable,
-    digest::Sha256,
-    document::{Document, DocumentId, DocumentKey, Format, RfcNumber, RfcRange, Title, UnixSeconds},
+    document::{Document, Format, UnixSeconds},
+    fingerprint::Fingerprint,
     identity::{ResumeToken, SessionId},
     limits::MAX_HOLDERS,
     message::{DocumentEntry, IndexFilter, LookupQuery, PeerLabel, Reachability},
 };
-use proptest::{collection::vec, option, prelude::*, sample::select};
+use proptest::{collection::vec, prelude::*};
 use rand::{SeedableRng as _, rngs::StdRng};
 use registry::index::{
-    Index, IndexLimits, Joining, Refusal,
+    Index, IndexLimits, Joining, List, Refusal,
     answers::{Asker, WalkQuery},
 };
 
-use self::model::{Expected, Model};
+use self::{
+    model::{Expected, Model},
+    steps::{NAMES, SOURCES, Step, step},
+};
 
 /// So small that every one of them is met often.
 const LIMITS: IndexLimits = IndexLimits {
@@ -29,104 +33,6 @@ const LIMITS: IndexLimits = IndexLimits {
     sessions_per_address: 2,
 };
 
-const SOURCES: [&str; 4] = ["127.0.0.1", "10.0.0.1", "10.0.0.2", "203.0.113.9"];
-const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
-
-/// One step; sessions are named by their place among all that ever joined, so that gone ones are used as well.
-#[derive(Debug, Clone)]
-enum Step {
-    Join {
-        name: usize,
-        source: usize,
-        port: Option<u16>,
-        resume: Option<usize>,
-    },
-    Leave(usize),
-    Announce(usize, Vec<Document>),
-    Withdraw(usize, Vec<DocumentKey>),
-    Heartbeat(usize, u32),
-    Reach(usize, bool),
-    Look {
-        asker: usize,
-        source: usize,
-        query: LookupQuery,
-        filter: IndexFilter,
-        holder: Option<usize>,
-        visits: usize,
-    },
-}
-
-fn number() -> impl Strategy<Value = RfcNumber> {
-    (1u32..5).prop_map(|number| RfcNumber::new(number).unwrap())
-}
-
-fn key() -> impl Strategy<Value = DocumentKey> {
-    (number(), select(vec![Format::Txt, Format::Pdf, Format::Json]))
-        .prop_map(|(number, format)| DocumentKey { number, format })
-}
-
-fn document() -> impl Strategy<Value = Document> {
-    let title = select(vec!["", "A", "B"]);
-    (key(), 0u8..3, title, option::of(0i64..3), prop::bool::weighted(0.05)).prop_map(
-        |(key, digest, title, modified, lies)| Document {
-            id: DocumentId {
-                key,
-                sha256: Sha256::of(&[digest]),
-            },
-            size_bytes: u64::from(digest) + u64::from(lies),
-            title: Title::from_lossy(title),
-            modified: modified.map(UnixSeconds),
-        },
-    )
-}
-
-fn filter() -> impl Strategy<Value = IndexFilter> {
-    (
-        option::of((number(), number())),
-        option::of(select(Format::ALL.to_vec())),
-    )
-        .prop_map(|(range, format)| {
-            let range = range.map_or(RfcRange::ALL, |(a, b)| RfcRange {
-                first: a.min(b),
-                last: a.max(b),
-            });
-            IndexFilter { range, format }
-        })
-}
-
-fn query() -> impl Strategy<Value = LookupQuery> {
-    let prefix = select(vec!["", "6", "4b", "ff"]);
-    (
-        number(),
-        option::of(select(vec![Format::Txt, Format::Json])),
-        prefix,
-        1..=MAX_HOLDERS,
-    )
-        .prop_map(|(number, format, prefix, max_holders)| LookupQuery {
-            number,
-            format,
-            sha256_prefix: prefix.parse().unwrap_or_default(),
-            max_holders,
-        })
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let session = 0usize..24;
-    prop_oneof![
-        3 => (0..NAMES.len(), 0..SOURCES.len(), option::weighted(0.9, 5000u16..5003), option::of(0..NAMES.len()))
-            .prop_map(|(name, source, port, resume)| Step::Join { name, source, port, resume }),
-        1 => session.clone().prop_map(Step::Leave),
-        4 => (session.clone(), vec(document(), 0..5)).prop_map(|(who, what)| Step::Announce(who, what)),
-        2 => (session.clone(), vec(key(), 0..4)).prop_map(|(who, what)| Step::Withdraw(who, what)),
-        1 => (session.clone(), 0u32..3).prop_map(|(who, count)| Step::Heartbeat(who, count)),
-        3 => (session.clone(), prop::bool::weighted(0.8)).prop_map(|(who, reached)| Step::Reach(who, reached)),
-        3 => (session.clone(), 0..SOURCES.len(), query(), filter(), option::of(session), 1usize..5)
-            .prop_map(|(asker, source, query, filter, holder, visits)| {
-                Step::Look { asker, source, query, filter, holder, visits }
-            }),
-    ]
-}
-
 /// Both, side by side.
 struct Pair {
     index: Index,
@@ -134,6 +40,8 @@ struct Pair {
     rng: StdRng,
     /// Every session that ever joined, gone or not.
     sessions: Vec<SessionId>,
+    /// Every list that could be named at some time, with what was known of its documents then.
+    lists: Vec<(Fingerprint, Vec<Document>)>,
     /// What happened beside plain success.
     met: BTreeSet<&'static str>,
 }
@@ -150,6 +58,7 @@ impl Pair {
             },
             rng: StdRng::seed_from_u64(7),
             sessions: Vec::new(),
+            lists: Vec::new(),
             met: BTreeSet::new(),
         }
     }
@@ -184,6 +93,15 @@ impl Pair {
                 let change = self.index.withdraw(id, keys);
                 assert_eq!(change.map(|change| (change.keys, change.total)), expected);
             }
+            Step::WithdrawFormats(who, formats) => {
+                let id = self.session(who);
+                let keys = self.model.keys_of(id, &formats);
+                let expected = self.model.withdraw(id, &keys);
+                let change = self.index.withdraw_formats(id, &formats);
+                assert_eq!(change.map(|change| (change.keys, change.total)), expected);
+            }
+            Step::Note(who, format) => self.note(self.session(who), format),
+            Step::Adopt(who, which) => self.adopt(self.session(who), which),
             Step::Heartbeat(who, count) => {
                 let id = self.session(who);
                 assert_eq!(self.index.heartbeat(id, count), self.model.heartbeat(id, count));
@@ -245,6 +163,57 @@ impl Pair {
         self.sessions.push(joining.label.id);
     }
 
+    fn note(&mut self, id: SessionId, format: Format) {
+        let Ok(held) = self.index.held(id, &[format]) else {
+            assert!(self.model.peer(id).is_none());
+            return;
+        };
+        let documents = self.model.held(id, format);
+        let list = List::of(format, &held);
+        let fingerprint = list.fingerprint();
+        assert_eq!(
+            fingerprint,
+            Fingerprint::of(format, documents.iter().map(Document::claim))
+        );
+        self.index.note_list(id, list, true).unwrap();
+        assert!(self.index.fingerprints(id).unwrap().contains(&fingerprint));
+        if documents.is_empty() {
+            return;
+        }
+        self.lists.retain(|(known, _)| *known != fingerprint);
+        self.lists.push((fingerprint, documents));
+    }
+
+    /// A session that names a list is as one that announced it.
+    fn adopt(&mut self, id: SessionId, which: usize) {
+        let Some((fingerprint, documents)) = self.lists.iter().rev().nth(which).cloned() else {
+            return;
+        };
+        match self.index.adopt(id, &fingerprint) {
+            Ok(Some(change)) => {
+                assert!(self.model.held(id, fingerprint.format).is_empty());
+                let expected = self.model.announce(id, &documents);
+                assert_eq!(Ok((change.keys, change.total)), expected);
+                self.met.extend(["adopted"]);
+            }
+            Ok(None) => self.met.extend(["not adopted"]),
+            Err(refusal) => {
+                assert_eq!(refusal, Refusal::NotRegistered);
+                assert!(self.model.peer(id).is_none());
+            }
+        }
+    }
+
+    /// What is known of a session's fingerprints is so.
+    fn check_fingerprints(&self) {
+        for peer in &self.model.peers {
+            for fingerprint in self.index.fingerprints(peer.id()).unwrap() {
+                let claims = peer.documents.values().copied();
+                assert_eq!(fingerprint, Fingerprint::of(fingerprint.format, claims));
+            }
+        }
+    }
+
     fn look_up(&mut self, query: &LookupQuery, asker: Asker) {
         let expected = self.model.lookup(query, asker.ip, asker.session);
         match self.index.lookup(query, asker, 256, &mut self.rng) {
@@ -287,6 +256,7 @@ impl Pair {
             session: None,
         };
         self.walk(IndexFilter::ALL, None, asker, 100);
+        self.check_fingerprints();
         let mut shown = Vec::new();
         let mut after = 0;
         loop {
@@ -344,19 +314,21 @@ proptest! {
 
 /// The steps above must not pass by never meeting what they are for.
 #[test]
-fn the_steps_meet_every_refusal() {
+fn the_steps_meet_everything() {
     use proptest::{strategy::ValueTree as _, test_runner::TestRunner};
     let mut runner = TestRunner::deterministic();
     let mut met = BTreeSet::new();
     for _ in 0..60 {
         let mut pair = Pair::new();
-        let steps = vec(step(), 100).new_tree(&mut runner).unwrap().current();
+        let steps = vec(step(), 150).new_tree(&mut runner).unwrap().current();
         steps.into_iter().for_each(|step| pair.take(step));
         met.extend(pair.met);
     }
     let all = [
         "address taken",
+        "adopted",
         "name taken",
+        "not adopted",
         "not registered",
         "observer",
         "session full",

@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod documents;
+mod fingerprints;
 mod index_model;
 mod presence;
 mod process;

@@ -14,7 +14,9 @@ use tokio::{
     time::Instant,
 };
 
-use crate::support::{Session, client, document, hello, lookup, peers, raw, registry, until, url_of};
+use crate::support::{
+    Session, acknowledged, client, document, heartbeat, hello, lookup, peers, raw, registry, until, url_of,
+};
 
 async fn register_raw(registry: SocketAddr, name: &str) -> raw::RawCall {
     let mut call = raw::RawCall::start(registry, "Register").await;
@@ -73,8 +75,8 @@ async fn a_peer_that_comes_back_at_once_is_never_evicted_by_its_old_session() {
         let reply = new.ask(PeerRequest::Announce(vec![document(1)])).await;
         assert_eq!(reply, RegistryReply::Announced(1));
         broken.await.unwrap();
-        let ack = new.ask(PeerRequest::Heartbeat { upload_count: 0 }).await;
-        assert_eq!(ack, RegistryReply::HeartbeatAck(1), "round {round}");
+        let ack = new.ask(heartbeat(0)).await;
+        assert_eq!(ack, acknowledged(1), "round {round}");
         let here: Vec<_> = peers(&observer).await.into_iter().map(|peer| peer.id).collect();
         assert_eq!(here, [new.welcome.session_id], "round {round}");
         token = Some(new.welcome.resume_token);

@@ -43,10 +43,16 @@ async fn headers_come_before_anything_is_sent() {
 async fn the_first_message_must_be_hello() {
     let registry = registry().await;
     let address = registry.local_addr();
-    let heartbeat = raw::request(1, Body::Heartbeat(pb::Heartbeat { upload_count: 0 }));
+    let heartbeat = raw::request(1, Body::Heartbeat(pb::Heartbeat::default()));
     assert_eq!(raw::register(address, [heartbeat]).await.reason, Reason::HelloExpected);
     let zero = pb::DocumentKey { number: 0, format: 0 };
-    let wrong = raw::request(1, Body::Withdraw(pb::Withdraw { documents: vec![zero] }));
+    let wrong = raw::request(
+        1,
+        Body::Withdraw(pb::Withdraw {
+            documents: vec![zero],
+            formats: Vec::new(),
+        }),
+    );
     assert_eq!(raw::register(address, [wrong]).await.reason, Reason::HelloExpected);
 
     let nothing = raw::register(

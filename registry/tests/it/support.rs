@@ -103,6 +103,23 @@ pub(crate) fn hello(name: &str, port: Option<u16>) -> Hello {
         port,
         advertise: None,
         resume_token: None,
+        fingerprints: Vec::new(),
+    }
+}
+
+/// A heartbeat as people type it: without fingerprints.
+pub(crate) fn heartbeat(upload_count: u32) -> PeerRequest {
+    PeerRequest::Heartbeat {
+        upload_count,
+        fingerprints: Vec::new(),
+    }
+}
+
+/// The answer to a heartbeat that is not at odds with the index.
+pub(crate) fn acknowledged(document_count: u32) -> RegistryReply {
+    RegistryReply::HeartbeatAck {
+        document_count,
+        mismatched: Vec::new(),
     }
 }
 

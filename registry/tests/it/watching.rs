@@ -59,7 +59,7 @@ async fn a_watcher_is_told_who_is_here_and_what_happens() {
     html.id.key.format = Format::Html;
     let documents = [document(3), document(4), document(9), html];
     let mut bob = Session::share(&client, "bob", &documents).await;
-    bob.ask(PeerRequest::Withdraw(vec![key(4)])).await;
+    bob.ask(PeerRequest::Withdraw(vec![key(4)], Vec::new())).await;
     drop(bob);
     for expected in [
         "bob joined",

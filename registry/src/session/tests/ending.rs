@@ -35,7 +35,7 @@ async fn a_peer_that_leaves_is_gone_even_before_it_can_be_told() {
     // The verdict on its address and three answers fill the queue, so that `left` has to wait.
     tokio::time::sleep(Duration::from_secs(1)).await;
     for _ in 0..3 {
-        peer.send(Ok(PeerRequest::Heartbeat { upload_count: 0 })).await;
+        peer.send(Ok(heartbeat(0))).await;
     }
     peer.send(Ok(PeerRequest::Leave)).await;
     tokio::time::sleep(OUTBOX_PATIENCE / 2).await;
@@ -93,10 +93,10 @@ async fn a_peer_that_does_not_read_is_ended_and_nobody_waits_for_it() {
     // The queue holds four replies; the fifth has no room.
     let start = Instant::now();
     for _ in 0..5 {
-        idle.send(Ok(PeerRequest::Heartbeat { upload_count: 0 })).await;
+        idle.send(Ok(heartbeat(0))).await;
     }
-    let ack = other.ask(PeerRequest::Heartbeat { upload_count: 0 }).await;
-    assert_eq!(ack, RegistryReply::HeartbeatAck(0));
+    let ack = other.ask(heartbeat(0)).await;
+    assert_eq!(ack, acknowledged(0));
     assert!(start.elapsed() < OUTBOX_PATIENCE);
     timeout(PATIENCE, &mut idle.session).await.expect("it ends").unwrap();
     assert_eq!(start.elapsed(), OUTBOX_PATIENCE);
@@ -114,12 +114,8 @@ async fn a_superseded_session_is_told_and_its_documents_are_gone_at_once() {
         ..hello_of("alice")
     };
     let (mut new, _) = Peer::join_with(&environment, again).await;
-    let ack = new.ask(PeerRequest::Heartbeat { upload_count: 0 }).await;
-    assert_eq!(
-        ack,
-        RegistryReply::HeartbeatAck(0),
-        "nothing of the old session is left"
-    );
+    let ack = new.ask(heartbeat(0)).await;
+    assert_eq!(ack, acknowledged(0), "nothing of the old session is left");
     Peer::assert_ended(old.end().await, Reason::Superseded);
     assert_eq!(environment.swarm.session_count(), 1);
 }
@@ -155,8 +151,8 @@ async fn a_late_clean_up_never_touches_the_newer_session() {
         }
         let _ = old.session.await;
         while !matches!(new.next().await, Some(Ok((2, RegistryReply::Announced(1))))) {}
-        let ack = new.ask(PeerRequest::Heartbeat { upload_count: 0 }).await;
-        assert_eq!(ack, RegistryReply::HeartbeatAck(1), "round {round}");
+        let ack = new.ask(heartbeat(0)).await;
+        assert_eq!(ack, acknowledged(1), "round {round}");
         assert_eq!(environment.swarm.session_count(), 1, "round {round}");
         new.ask(PeerRequest::Leave).await;
         timeout(PATIENCE, new.session).await.expect("it ends").unwrap();
@@ -206,8 +202,8 @@ async fn a_panic_ends_its_own_session_only() {
     Peer::assert_ended(unlucky.end().await, Reason::Internal);
     assert!(unlucky.session.await.unwrap_err().is_panic());
     assert_eq!(environment.swarm.session_count(), 1);
-    let ack = other.ask(PeerRequest::Heartbeat { upload_count: 0 }).await;
-    assert_eq!(ack, RegistryReply::HeartbeatAck(0));
+    let ack = other.ask(heartbeat(0)).await;
+    assert_eq!(ack, acknowledged(0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,7 +219,7 @@ async fn the_registry_that_goes_away_says_so() {
     )
     .await;
     for _ in 0..8 {
-        full.send(Ok(PeerRequest::Heartbeat { upload_count: 0 })).await;
+        full.send(Ok(heartbeat(0))).await;
     }
     tokio::task::yield_now().await;
     let start = Instant::now();

@@ -36,7 +36,7 @@ async fn anything_but_a_hello_first_ends_the_session() {
     let environment = refusing().await;
     let wrong_announce = ProtocolError::invalid("documents[0].number", "RFC numbers start at 1");
     for first in [
-        Ok(PeerRequest::Heartbeat { upload_count: 1 }),
+        Ok(heartbeat(1)),
         Ok(PeerRequest::Leave),
         Ok(PeerRequest::Announce(Vec::new())),
         Err(wrong_announce),

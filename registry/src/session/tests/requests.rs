@@ -36,10 +36,10 @@ async fn documents_come_and_go() {
     let announce = PeerRequest::Announce(vec![document(1), document(2)]);
     assert_eq!(peer.ask(announce.clone()).await, RegistryReply::Announced(2));
     assert_eq!(peer.ask(announce).await, RegistryReply::Announced(2));
-    let withdraw = PeerRequest::Withdraw(vec![key(2), key(3)]);
+    let withdraw = PeerRequest::Withdraw(vec![key(2), key(3)], Vec::new());
     assert_eq!(peer.ask(withdraw).await, RegistryReply::Withdrawn(1));
-    let heartbeat = PeerRequest::Heartbeat { upload_count: 7 };
-    assert_eq!(peer.ask(heartbeat).await, RegistryReply::HeartbeatAck(1));
+    let beat = heartbeat(7);
+    assert_eq!(peer.ask(beat).await, acknowledged(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,8 +59,8 @@ async fn a_wrong_request_is_answered_and_the_session_goes_on() {
     let failure = failed(reply, Reason::InvalidRequest);
     assert_eq!(failure.field.as_deref(), Some("documents[3].sha256"));
     failed(peer.ask(lookup(9999)).await, Reason::RfcNotFound);
-    let heartbeat = PeerRequest::Heartbeat { upload_count: 0 };
-    assert_eq!(peer.ask(heartbeat).await, RegistryReply::HeartbeatAck(0));
+    let beat = heartbeat(0);
+    assert_eq!(peer.ask(beat).await, acknowledged(0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +75,7 @@ async fn an_observer_announces_nothing() {
     let reply = peer.ask(PeerRequest::Announce(vec![document(1)])).await;
     failed(reply, Reason::InvalidRequest);
     assert_eq!(
-        peer.ask(PeerRequest::Withdraw(vec![key(1)])).await,
+        peer.ask(PeerRequest::Withdraw(vec![key(1)], Vec::new())).await,
         RegistryReply::Withdrawn(0)
     );
 }

@@ -185,6 +185,19 @@ impl Model {
         Ok((gone, total))
     }
 
+    /// The keys of what a session holds of these formats.
+    pub(super) fn keys_of(&self, id: SessionId, formats: &[Format]) -> Vec<DocumentKey> {
+        let keys = self.peer(id).into_iter().flat_map(|peer| peer.documents.keys());
+        keys.filter(|key| formats.contains(&key.format)).copied().collect()
+    }
+
+    /// What a session holds of a format.
+    pub(super) fn held(&self, id: SessionId, format: Format) -> Vec<Document> {
+        let claims = self.peer(id).into_iter().flat_map(|peer| peer.documents.values());
+        let of_format = claims.filter(|claim| claim.id.key.format == format);
+        of_format.map(|claim| self.documents[claim].clone()).collect()
+    }
+
     pub(super) fn set_reachability(&mut self, id: SessionId, reachability: Reachability) -> bool {
         let Some(peer) = self.peer_mut(id) else { return false };
         let is_news = peer.reachability != reachability;

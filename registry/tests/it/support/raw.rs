@@ -50,6 +50,7 @@ pub(crate) fn hello(change: impl FnOnce(&mut pb::Hello)) -> Bytes {
         port: 0,
         advertise_address: String::new(),
         resume_token: String::new(),
+        fingerprints: Vec::new(),
     };
     change(&mut hello);
     request(1, pb::register_request::Body::Hello(hello))
