@@ -38,6 +38,10 @@ pub const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 /// reason is seldom gone (room in a full index is).
 pub const RECONSIDER_INTERVAL: Duration = Duration::from_secs(300);
 
+/// How often a format is announced from the beginning because the registry has something else than it was told: at once
+/// when that is found, and rarely again, since a registry that still disagrees then has a defect.
+pub const AFRESH_INTERVAL: Duration = Duration::from_secs(300);
+
 /// How long a registration must last to count as stable: a peer that loses it then comes back without a further pause.
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
 

@@ -1,8 +1,9 @@
 //! The session with the registry: opened, kept, and opened again for ever.
 //!
-//! Whoever holds an [`Uplink`] never sees a reconnect: the state tells where the session stands, and whatever the
-//! library holds is announced anew in each session.
+//! Whoever holds an [`Uplink`] never sees a reconnect: the state tells where the session stands, and in each session the
+//! registry is told anew what the library holds, by fingerprints where it knows them.
 
+mod name;
 mod session;
 mod sync;
 
@@ -12,6 +13,7 @@ use p2p_ci::{
     client::{CallError, registry::RegistryClient},
     document::DocumentKey,
     failure::{Failure, Reason},
+    fingerprint::Fingerprint,
     identity::{PeerName, ResumeToken},
     limits as shared_limits,
     message::{Hello, PeerRequest, ReachabilityNotice, RegistryReply, Welcome},
@@ -347,16 +349,17 @@ impl Keeper {
             .config
             .name
             .clone()
-            .unwrap_or_else(|| default_name(serving.address.port()));
+            .unwrap_or_else(|| name::default_name(serving.address.port()));
+        let documents = self.library.snapshot();
         let hello = Hello {
             protocol_version: shared_limits::PROTOCOL_VERSION,
             name: name.clone(),
             port: Some(self.config.advertise_port.unwrap_or_else(|| serving.address.port())),
             advertise: self.config.advertise,
             resume_token: self.resume_token,
-            fingerprints: Vec::new(),
+            fingerprints: Fingerprint::of_each(&documents),
         };
-        let (session, welcome) = session::Session::open(&client, hello).await?;
+        let (session, welcome) = session::Session::open(&client, hello, documents).await?;
         self.resume_token = Some(welcome.resume_token);
         self.spread = welcome.reconnect_spread;
         self.state.send_replace(LinkState::Registered {
@@ -381,20 +384,4 @@ fn refuse(command: Command) {
     };
     // Whoever asked may have given up meanwhile.
     let _ = command.answer.send(Err(error));
-}
-
-/// A name that two peers of one host do not share: the host's name and the port.
-fn default_name(port: u16) -> PeerName {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let plain: String = host
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
-        .take(48)
-        .collect();
-    let name = format!("{}-{port}", plain.trim_start_matches(['.', '-']));
-    let fallback = format!("peer-{port}");
-    match name.parse().or_else(|_| fallback.parse()) {
-        Ok(name) => name,
-        Err(_) => unreachable!("\"peer-\" and a number make a valid name"),
-    }
 }

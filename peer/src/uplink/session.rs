@@ -7,7 +7,7 @@ use p2p_ci::{
         CallError,
         registry::{RegistryClient, SessionReceiver, SessionSender},
     },
-    document::DocumentKey,
+    document::{Document, DocumentKey, Format},
     failure::{Failure, Reason},
     message::{Hello, PeerRequest, RegistryReply, Welcome},
 };
@@ -49,11 +49,27 @@ pub(super) struct Session {
     /// What was confirmed since people were last told.
     announced: Vec<DocumentKey>,
     withdrawn: Vec<DocumentKey>,
+    naming: Naming,
+}
+
+/// Whether the registry can know this peer's lists by their fingerprints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    /// It knew all that there was to tell so far.
+    Known,
+    /// It was told of documents, and not yet of which lists they are.
+    Due,
+    /// It was told of the first lists; heartbeats tell the later ones.
+    Done,
 }
 
 impl Session {
-    /// Says hello and waits for the welcome.
-    pub(super) async fn open(client: &RegistryClient, hello: Hello) -> Result<(Self, Welcome), CallError> {
+    /// Says hello and waits for the welcome. `documents` are those that `hello` has fingerprints of.
+    pub(super) async fn open(
+        client: &RegistryClient,
+        hello: Hello,
+        documents: Vec<Document>,
+    ) -> Result<(Self, Welcome), CallError> {
         const HELLO_ID: u64 = 1;
         let (sender, mut receiver) = client.register(HELLO_ID, PeerRequest::Hello(hello)).await?;
         let first = tokio::time::timeout(limits::REPLY_TIMEOUT, receiver.next())
@@ -66,15 +82,17 @@ impl Session {
                 "it answered hello with something else than welcome".to_owned(),
             ));
         };
+        let sync = Sync::knowing(documents, &welcome.known_formats);
         let session = Self {
             sender,
             receiver,
             heartbeat_interval: welcome.heartbeat_interval.clamp(SHORTEST_HEARTBEAT, LONGEST_HEARTBEAT),
             next_id: HELLO_ID + 1,
             pending: HashMap::new(),
-            sync: Sync::default(),
-            announced: Vec::new(),
+            announced: sync.told().collect(),
+            sync,
             withdrawn: Vec::new(),
+            naming: Naming::Known,
         };
         Ok((session, welcome))
     }
@@ -155,7 +173,7 @@ impl Session {
         }
         let heartbeat = PeerRequest::Heartbeat {
             upload_count,
-            fingerprints: Vec::new(),
+            fingerprints: self.sync.fingerprints(),
         };
         self.send(heartbeat, Pending::Heartbeat).await
     }
@@ -181,6 +199,11 @@ impl Session {
                     keeper.tell(event(keys));
                 }
             }
+        }
+        if self.naming == Naming::Due && self.sync.is_settled() {
+            // At once, so that whoever joins next with the same list needs not send it.
+            self.naming = Naming::Done;
+            return self.heartbeat(keeper.share.upload_count()).await;
         }
         Ok(())
     }
@@ -216,10 +239,25 @@ impl Session {
                 let _ = answer.send(reply);
                 Ok(())
             }
-            Some((Pending::Heartbeat, _)) => Ok(()),
+            Some((Pending::Heartbeat, _)) => {
+                self.take_heartbeat(&reply, keeper);
+                Ok(())
+            }
             None => Err(SessionEnd::Lost(CallError::Violation(format!(
                 "it answered request {id}, which is not open"
             )))),
+        }
+    }
+
+    /// Tells formats from the beginning of which the registry has something else than it was told.
+    fn take_heartbeat(&mut self, reply: &RegistryReply, keeper: &Keeper) {
+        if let RegistryReply::HeartbeatAck { mismatched, .. } = reply
+            && !mismatched.is_empty()
+        {
+            let afresh = self.sync.begin_afresh(mismatched, &keeper.library.snapshot());
+            let shown = |formats: &[Format]| formats.iter().map(Format::to_string).collect::<Vec<_>>().join(", ");
+            let (formats, announcing) = (shown(mismatched), shown(&afresh));
+            tracing::warn!(formats, announcing, "the registry has something else than it was told");
         }
     }
 
@@ -228,9 +266,14 @@ impl Session {
             RegistryReply::Announced(_) | RegistryReply::Withdrawn(_) => {
                 match &batch {
                     Batch::Announce(documents) => {
-                        self.announced.extend(documents.iter().map(|document| document.id.key))
+                        self.announced.extend(documents.iter().map(|document| document.id.key));
+                        if self.naming == Naming::Known {
+                            self.naming = Naming::Due;
+                        }
                     }
                     Batch::Withdraw(keys) => self.withdrawn.extend(keys),
+                    // What was there is announced again in a moment.
+                    Batch::Reset(_) => {}
                 }
                 self.sync.confirmed(batch);
                 Ok(())

@@ -2,11 +2,15 @@
 //!
 //! Pure but for the clock: the caller sends the batches and hands back what became of them.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use p2p_ci::{
-    document::{Document, DocumentId, DocumentKey},
+    document::{Document, DocumentId, DocumentKey, Format},
     failure::{Failure, Reason},
+    fingerprint::Fingerprint,
     limits as shared_limits,
     message::PeerRequest,
 };
@@ -22,6 +26,8 @@ const DOCUMENT_OVERHEAD_BYTES: usize = 112;
 pub(super) enum Batch {
     Announce(Vec<Document>),
     Withdraw(Vec<DocumentKey>),
+    /// Everything of these formats is taken back, whatever the registry has of them.
+    Reset(Vec<Format>),
 }
 
 impl Batch {
@@ -29,6 +35,7 @@ impl Batch {
         match self {
             Self::Announce(documents) => PeerRequest::Announce(documents.clone()),
             Self::Withdraw(keys) => PeerRequest::Withdraw(keys.clone(), Vec::new()),
+            Self::Reset(formats) => PeerRequest::Withdraw(Vec::new(), formats.clone()),
         }
     }
 }
@@ -45,6 +52,12 @@ pub(super) struct Sync {
     /// A newer library than the one that the queue was made for.
     aim: Option<Vec<Document>>,
     retry_at: Option<Instant>,
+    /// What was told, by format; `None` until it is asked for, and again when it changes.
+    fingerprints: BTreeMap<Format, Option<Fingerprint>>,
+    /// Formats that are to be told from the beginning.
+    afresh: BTreeSet<Format>,
+    /// When a format was last told from the beginning because the registry had something else.
+    begun_afresh: HashMap<Format, Instant>,
 }
 
 /// Documents that the registry does not take, and what it said about the last one.
@@ -55,6 +68,58 @@ pub(super) struct Refusals {
 }
 
 impl Sync {
+    /// Begins with a registry that knows those of `documents` that are of `formats`.
+    pub(super) fn knowing(documents: Vec<Document>, formats: &[Format]) -> Self {
+        let is_known = |document: &Document| formats.contains(&document.id.key.format);
+        let mut sync = Self::default();
+        sync.note_told(documents.into_iter().filter(is_known).collect());
+        sync
+    }
+
+    /// What the registry was told and has confirmed.
+    pub(super) fn told(&self) -> impl Iterator<Item = DocumentKey> {
+        self.told.keys().copied()
+    }
+
+    fn note_told(&mut self, documents: Vec<Document>) {
+        for document in documents {
+            self.fingerprints.insert(document.id.key.format, None);
+            self.told.insert(document.id.key, document);
+        }
+    }
+
+    /// The fingerprints of what was told of each format, also of those of which nothing is left; none while there is
+    /// something to tell.
+    pub(super) fn fingerprints(&mut self) -> Vec<Fingerprint> {
+        if !self.is_settled() {
+            return Vec::new();
+        }
+        let told = &self.told;
+        let of = |format| Fingerprint::of(format, told.values().map(Document::claim));
+        self.fingerprints
+            .iter_mut()
+            .map(|(format, known)| *known.get_or_insert_with(|| of(*format)))
+            .collect()
+    }
+
+    /// Sets out to tell these formats from the beginning, since the registry has something else than it was told; and
+    /// then of exactly these documents. Returns the formats of which that was not done a short while ago: a registry that
+    /// never agrees must not be told without end.
+    pub(super) fn begin_afresh(&mut self, formats: &[Format], documents: &[Document]) -> Vec<Format> {
+        let now = Instant::now();
+        let is_due = |format: &Format| {
+            let last = self.begun_afresh.get(format);
+            last.is_none_or(|last| now.duration_since(*last) >= limits::AFRESH_INTERVAL)
+        };
+        let due: Vec<Format> = formats.iter().copied().filter(is_due).collect();
+        if !due.is_empty() {
+            self.begun_afresh.extend(due.iter().map(|format| (*format, now)));
+            self.afresh.extend(&due);
+            self.aim(documents);
+        }
+        due
+    }
+
     /// Sets out to tell the registry of exactly these documents.
     pub(super) fn aim(&mut self, documents: &[Document]) {
         self.aim = Some(documents.to_vec());
@@ -64,6 +129,10 @@ impl Sync {
     pub(super) fn next_batch(&mut self) -> Option<Batch> {
         if self.under_way || self.retry_at.is_some() {
             return None;
+        }
+        if !self.afresh.is_empty() {
+            self.under_way = true;
+            return Some(Batch::Reset(std::mem::take(&mut self.afresh).into_iter().collect()));
         }
         if let Some(documents) = self.aim.take() {
             self.queue = self.difference(documents);
@@ -104,13 +173,15 @@ impl Sync {
     pub(super) fn confirmed(&mut self, batch: Batch) {
         self.under_way = false;
         match batch {
-            Batch::Announce(documents) => {
-                self.told
-                    .extend(documents.into_iter().map(|document| (document.id.key, document)));
-            }
+            Batch::Announce(documents) => self.note_told(documents),
             Batch::Withdraw(keys) => keys.iter().for_each(|key| {
+                self.fingerprints.insert(key.format, None);
                 self.told.remove(key);
             }),
+            Batch::Reset(formats) => {
+                self.told.retain(|key, _| !formats.contains(&key.format));
+                self.fingerprints.extend(formats.iter().map(|format| (*format, None)));
+            }
         }
     }
 
@@ -140,7 +211,7 @@ impl Sync {
                 }
             }
             // What cannot be withdrawn is not there.
-            Batch::Withdraw(keys) => self.confirmed(Batch::Withdraw(keys)),
+            Batch::Withdraw(_) | Batch::Reset(_) => self.confirmed(batch),
         }
     }
 
@@ -161,6 +232,11 @@ impl Sync {
         !self.under_way
     }
 
+    /// Whether everything has been told.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_quiet() && self.queue.is_empty() && self.aim.is_none() && self.afresh.is_empty()
+    }
+
     /// When to go on after a refusal for want of room.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at
@@ -169,133 +245,5 @@ impl Sync {
     /// Goes on.
     pub(super) fn resume(&mut self) {
         self.retry_at = None;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use p2p_ci::{
-        digest::Sha256,
-        document::{Format, RfcNumber, Title},
-    };
-
-    use super::*;
-
-    fn document(number: u32, bytes: &[u8]) -> Document {
-        let key = DocumentKey {
-            number: RfcNumber::new(number).unwrap(),
-            format: Format::Txt,
-        };
-        Document {
-            id: DocumentId {
-                key,
-                sha256: Sha256::of(bytes),
-            },
-            size_bytes: bytes.len() as u64,
-            title: Title::default(),
-            modified: None,
-        }
-    }
-
-    fn drain(sync: &mut Sync) -> Vec<Batch> {
-        std::iter::from_fn(|| {
-            let batch = sync.next_batch()?;
-            sync.confirmed(batch.clone());
-            Some(batch)
-        })
-        .collect()
-    }
-
-    #[test]
-    fn only_differences_are_told() {
-        let mut sync = Sync::default();
-        sync.aim(&[document(1, b"a"), document(2, b"b")]);
-        assert_eq!(
-            drain(&mut sync),
-            [Batch::Announce(vec![document(1, b"a"), document(2, b"b")])]
-        );
-        sync.aim(&[document(2, b"changed"), document(3, b"c")]);
-        let expected = [
-            Batch::Withdraw(vec![document(1, b"a").id.key]),
-            Batch::Announce(vec![document(2, b"changed"), document(3, b"c")]),
-        ];
-        assert_eq!(drain(&mut sync), expected);
-        sync.aim(&[document(2, b"changed"), document(3, b"c")]);
-        assert!(drain(&mut sync).is_empty());
-    }
-
-    #[test]
-    fn batches_keep_both_limits() {
-        let mut sync = Sync::default();
-        let mut documents: Vec<Document> = (1..=1000).map(|number| document(number, b"x")).collect();
-        for document in documents.iter_mut().skip(500) {
-            document.title = Title::from_lossy(&"t".repeat(512));
-        }
-        sync.aim(&documents);
-        let batches = drain(&mut sync);
-        let sizes: Vec<usize> = batches
-            .iter()
-            .map(|batch| match batch {
-                Batch::Announce(documents) => documents.len(),
-                Batch::Withdraw(_) => 0,
-            })
-            .collect();
-        assert_eq!(sizes.iter().sum::<usize>(), 1000);
-        assert!(sizes.iter().all(|size| *size <= 256));
-        assert!(sizes.last().is_some_and(|size| *size <= 48 * 1024 / 512));
-    }
-
-    #[test]
-    fn one_bad_document_does_not_take_the_others_along() {
-        let mut sync = Sync::default();
-        let bad = document(3, b"bad");
-        sync.aim(&[document(1, b"a"), document(2, b"b"), bad.clone(), document(4, b"d")]);
-        let failure = Failure::new(Reason::InvalidRequest, "no");
-        while let Some(batch) = sync.next_batch() {
-            match &batch {
-                Batch::Announce(documents) if documents.contains(&bad) => {
-                    sync.refused(batch, &failure);
-                }
-                Batch::Announce(_) | Batch::Withdraw(_) => sync.confirmed(batch),
-            }
-        }
-        let refusals = Refusals {
-            keys: vec![bad.id.key],
-            why: "no".to_owned(),
-        };
-        assert_eq!(sync.take_refusals(), Some(refusals));
-        assert_eq!(sync.take_refusals(), None, "told once");
-        assert_eq!(sync.told.len(), 3);
-        sync.aim(std::slice::from_ref(&bad));
-        assert!(
-            !drain(&mut sync).iter().any(|batch| matches!(batch, Batch::Announce(_))),
-            "not tried again"
-        );
-        assert!(sync.reconsider());
-        sync.aim(std::slice::from_ref(&bad));
-        assert_eq!(drain(&mut sync), [Batch::Announce(vec![bad])], "tried again later");
-        assert!(!sync.reconsider(), "nothing is left to try again");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_registry_short_of_room_is_asked_again_later() {
-        let mut sync = Sync::default();
-        sync.aim(&[document(1, b"a")]);
-        let batch = sync.next_batch().unwrap();
-        let failure = Failure::new(Reason::LimitExceeded, "slow down").with_retry_after(Duration::from_secs(2));
-        sync.refused(batch.clone(), &failure);
-        assert_eq!(sync.next_batch(), None);
-        assert_eq!(sync.retry_at(), Some(Instant::now() + Duration::from_secs(2)));
-        sync.resume();
-        assert_eq!(sync.next_batch().as_ref(), Some(&batch));
-        let at_once = Failure::new(Reason::Overloaded, "no room").with_retry_after(Duration::ZERO);
-        sync.refused(batch, &at_once);
-        assert_eq!(
-            sync.retry_at(),
-            Some(Instant::now() + limits::SHORTEST_RETRY),
-            "no registry makes its peers ask without end"
-        );
     }
 }

@@ -11,8 +11,10 @@
 
 mod fake_holder;
 mod faults;
+mod fingerprints;
 mod link;
 mod memory;
 mod support;
 mod swarm;
 mod uploading;
+mod wiretap;
