@@ -1,6 +1,6 @@
 //! A budget that fills up by itself: so much at once, and so much each second afterwards. Pure; time is passed in.
 
-use std::time::Duration;
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 /// How much may be spent now.
 #[derive(Debug, Clone)]
@@ -45,6 +45,41 @@ impl Bucket {
     }
 }
 
+/// Buckets that are kept before those are looked for that are full again.
+const MANY_SOURCES: usize = 1024;
+
+/// A bucket for each source. One that is full again is as good as none, and is forgotten.
+#[derive(Debug)]
+pub struct Buckets {
+    full: Bucket,
+    by_source: HashMap<IpAddr, Bucket>,
+}
+
+impl Buckets {
+    /// For each source a bucket like this one.
+    #[must_use]
+    pub fn of(full: Bucket) -> Self {
+        Self {
+            full,
+            by_source: HashMap::new(),
+        }
+    }
+
+    /// Spends `amount` of what `source` has at `now`, a time since some fixed moment; says whether it had as much.
+    pub fn try_spend(&mut self, source: IpAddr, amount: u32, now: Duration) -> bool {
+        if self.by_source.len() >= MANY_SOURCES {
+            self.by_source
+                .retain(|_, bucket| bucket.check(bucket.capacity, now).is_err());
+        }
+        let bucket = self.by_source.entry(source).or_insert_with(|| self.full.clone());
+        let has_it = bucket.check(amount, now).is_ok();
+        if has_it {
+            bucket.spend(amount);
+        }
+        has_it
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +98,25 @@ mod tests {
         bucket.spend(250);
         assert_eq!(bucket.check(1000, 3600 * second), Ok(()), "full again");
         assert!(bucket.check(1001, 7200 * second).is_err(), "never more than full");
+    }
+
+    #[test]
+    fn each_source_has_a_bucket_of_its_own_and_full_ones_are_forgotten() {
+        let source = |index: u32| IpAddr::from(index.to_be_bytes());
+        let mut buckets = Buckets::of(Bucket::full(10, 1));
+        let now = Duration::from_secs(3600);
+        assert!(buckets.try_spend(source(1), 10, now));
+        assert!(!buckets.try_spend(source(1), 1, now));
+        assert!(buckets.try_spend(source(2), 10, now));
+        for index in 0..2000 {
+            let later = now + Duration::from_secs(u64::from(index));
+            assert!(buckets.try_spend(source(100 + index), 10, later));
+            assert!(buckets.by_source.len() <= MANY_SOURCES);
+        }
+        assert!(
+            !buckets.try_spend(source(2099), 1, now + Duration::from_secs(1999)),
+            "not forgotten too early"
+        );
     }
 
     #[test]

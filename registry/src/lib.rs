@@ -8,7 +8,7 @@
 //! - [`index`]: who is registered and who holds what; pure.
 //! - [`swarm`]: the handle on it that everybody shares, registration as a value, watchers.
 //! - [`session`]: one peer's stream, with [`admission`] (which address is handed out), [`reach`] (connecting back) and
-//!   [`bucket`] (how fast it may announce).
+//!   [`bucket`] (how fast it may announce, and how often it may have documents without).
 //! - [`error`]: every way to say no; [`message_room`]: how much fits a message.
 //! - [`service`]: the gRPC face; [`server`]: all of it bound together; [`descriptors`]: how many connections.
 //! - [`config`], [`command`]: the program; [`limits`]: every bound with its reason.

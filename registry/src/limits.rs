@@ -25,6 +25,14 @@ pub const KNOWN_LISTS: usize = 256;
 /// texts. Documents that nobody holds any more are kept for them, which is 24 MB at worst.
 pub const KNOWN_LIST_DOCUMENTS: usize = 120_000;
 
+/// Documents that the sessions of one source may have without announcing them, at once: a class behind one router
+/// ([`SESSIONS_PER_ADDRESS`]) that comes back with the whole series.
+pub const ADOPT_BURST: u32 = 600_000;
+
+/// Such documents each second once the burst is used up: they cost a few milliseconds of everybody's time, while to name
+/// a list costs a peer nothing. Whoever comes back more often announces.
+pub const ADOPT_PER_SECOND: u32 = 40_000;
+
 /// Documents that a session may have compared at once to a fingerprint: a whole library.
 pub const COMPARE_BURST: u32 = 40_000;
 

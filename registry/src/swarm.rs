@@ -14,7 +14,7 @@ mod watchers;
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -22,6 +22,7 @@ use std::{
 use p2p_ci::{
     address,
     document::{DocumentKey, Format, UnixSeconds},
+    fingerprint::Fingerprint,
     identity::{PeerName, ResumeToken, SessionId},
     limits::{HEARTBEAT_INTERVAL, MAX_BATCH_DOCUMENTS},
     message::{Changed, PeerLabel, Reachability, WatchEvent, Welcome, ranges_of},
@@ -40,9 +41,13 @@ use self::{
     watchers::{Standing, Watchers},
 };
 use crate::{
+    bucket::{Bucket, Buckets},
     error::{RegistryError, StreamEnd},
-    index::{Change, Index, IndexLimits, Joining, Member},
-    limits::{PEERS_PER_PAGE, RECONNECT_SPREAD_BASE, RECONNECT_SPREAD_MAX, RECONNECT_SPREAD_PER_SESSION},
+    index::{Change, Index, IndexLimits, Joining, Member, Refusal},
+    limits::{
+        ADOPT_BURST, ADOPT_PER_SECOND, PEERS_PER_PAGE, RECONNECT_SPREAD_BASE, RECONNECT_SPREAD_MAX,
+        RECONNECT_SPREAD_PER_SESSION,
+    },
 };
 
 /// How much the swarm takes.
@@ -65,6 +70,9 @@ struct State {
     /// How each registered session learns that another one has taken over.
     superseded: HashMap<SessionId, CancellationToken>,
     watchers: Watchers,
+    /// How much each source may have without announcing it.
+    adoptions: Buckets,
+    started: Instant,
 }
 
 /// A peer that wants to be registered.
@@ -119,6 +127,8 @@ impl Swarm {
             rng: StdRng::from_seed(random()?),
             superseded: HashMap::new(),
             watchers: Watchers::new(limits.watchers),
+            adoptions: Buckets::of(Bucket::full(ADOPT_BURST, ADOPT_PER_SECOND)),
+            started: Instant::now(),
         }))))
     }
 
@@ -246,6 +256,19 @@ impl State {
         if let Some(Member { number, label }) = self.index.leave(id) {
             self.publish(number, || WatchEvent::Left(label));
         }
+    }
+
+    /// Lists a session of `source` with every document of a list; says whether it is known and may be used now.
+    fn adopt(&mut self, id: SessionId, source: IpAddr, fingerprint: &Fingerprint) -> Result<bool, Refusal> {
+        let elapsed = self.started.elapsed();
+        if !self.index.knows(fingerprint) || !self.adoptions.try_spend(source, fingerprint.count, elapsed) {
+            return Ok(false);
+        }
+        let change = self.index.adopt(id, fingerprint)?;
+        if let Some(change) = &change {
+            self.publish_change(change, WatchEvent::Announced);
+        }
+        Ok(change.is_some())
     }
 
     /// Queues an event for each format among the documents that changed; several for more ranges than one announcement

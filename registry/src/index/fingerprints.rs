@@ -11,6 +11,12 @@ use super::{
 };
 
 impl Index {
+    /// Whether a list can be named.
+    #[must_use]
+    pub fn knows(&self, fingerprint: &Fingerprint) -> bool {
+        self.lists.get(fingerprint).is_some()
+    }
+
     /// Makes a session hold every document of a known list. Returns `None`, and changes nothing, when the list is not
     /// known, or when the session is an observer, holds documents of that format, or may not hold as many: it will
     /// announce them then, and be told what is wrong.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use p2p_ci::{
+    address,
     document::{Document, DocumentKey, Format},
     fingerprint::Fingerprint,
     message::{DocumentEntry, ListPage, ListPageQuery, LookupQuery, PeerLabel, WatchEvent},
@@ -80,18 +81,18 @@ impl Membership {
         Ok(change.total)
     }
 
-    /// Adds every document of those lists that are known by their fingerprints; returns the formats of these.
+    /// Adds every document of those lists that are known by their fingerprints, as long as the peer's source does not do
+    /// that all the time; returns the formats of these.
     ///
     /// # Errors
     ///
     /// When the session has been superseded.
     pub fn adopt(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Format>, RegistryError> {
+        let source = address::accountable(self.asker.ip);
         let mut known = Vec::new();
         for fingerprint in fingerprints {
             // Others get their turn between two lists.
-            let mut state = self.swarm.lock();
-            if let Some(change) = state.index.adopt(self.label.id, fingerprint)? {
-                state.publish_change(&change, WatchEvent::Announced);
+            if self.swarm.lock().adopt(self.label.id, source, fingerprint)? {
                 known.push(fingerprint.format);
             }
         }

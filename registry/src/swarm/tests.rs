@@ -11,7 +11,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    limits::{WATCH_PATIENCE, WATCH_QUEUE},
+    limits::{ADOPT_BURST, WATCH_PATIENCE, WATCH_QUEUE},
     testing::{LIMITS, document, key},
 };
 
@@ -164,6 +164,36 @@ async fn what_comes_all_at_once_is_told_in_pieces_that_fit_a_message() {
         told.extend(changed.ranges.iter().map(|range| range.first.get()));
     }
     assert!(told.into_iter().eq((1..=600).map(|number| 2 * number)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_comes_back_all_the_time_has_to_announce() {
+    let swarm = swarm();
+    let all: Vec<_> = (1..=100).map(document).collect();
+    let named = Fingerprint::of_each(&all);
+    let mut alice = join(&swarm, "alice", 5000);
+    alice.announce(all).unwrap();
+    assert_eq!(alice.compare(&named, || true), Ok(Vec::new()));
+    let come_back = || join(&swarm, "bob", 5001).adopt(&named).unwrap();
+    assert_eq!(come_back(), [Format::Txt]);
+    let source = "192.0.2.9".parse().unwrap();
+    let all_but_one_list = ADOPT_BURST - 200;
+    assert!(
+        swarm
+            .lock()
+            .adoptions
+            .try_spend(source, all_but_one_list, Duration::ZERO)
+    );
+    assert_eq!(come_back(), [Format::Txt]);
+    assert_eq!(come_back(), []);
+    let other = Application {
+        source: "192.0.2.10:55555".parse().unwrap(),
+        ..apply("carol", 5002, None)
+    };
+    let (carol, _) = swarm.join(other).unwrap();
+    assert_eq!(carol.adopt(&named), Ok(vec![Format::Txt]), "others are not held back");
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    assert_eq!(come_back(), [Format::Txt]);
 }
 
 #[tokio::test(start_paused = true)]
