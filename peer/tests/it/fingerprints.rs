@@ -2,13 +2,7 @@
 
 use std::sync::Arc;
 
-use p2p_ci::{
-    document::Document,
-    fingerprint::Fingerprint,
-    limits,
-    message::{Hello, PeerRequest, RegistryReply},
-    registry_url::RegistryUrl,
-};
+use p2p_ci::{document::Document, fingerprint::Fingerprint, registry_url::RegistryUrl};
 use peer::{
     library::Library,
     node::{Node, NodeConfig},
@@ -17,7 +11,7 @@ use peer::{
 use tempfile::TempDir;
 
 use crate::{
-    support::{TestRegistry, eventually, open_library, within, write_settled},
+    support::{TestRegistry, eventually, is_known, open_library, within, write_settled},
     wiretap::{Forgetful, Wiretap},
 };
 
@@ -69,24 +63,9 @@ async fn listed(registry: &TestRegistry, name: &str, documents: u32) {
 /// Waits until the registry knows the list of these documents by its fingerprint.
 async fn known(registry: &TestRegistry, documents: &[Document]) {
     let client = registry.client().await;
-    let hello = Hello {
-        protocol_version: limits::PROTOCOL_VERSION,
-        name: "curious".parse().unwrap(),
-        port: Some(5000),
-        advertise: None,
-        resume_token: None,
-        fingerprints: Fingerprint::of_each(documents),
-    };
+    let fingerprint = Fingerprint::of_each(documents)[0];
     eventually("the list is known", || async {
-        let first = PeerRequest::Hello(hello.clone());
-        let (sender, mut receiver) = client.register(1, first).await.unwrap();
-        let reply = receiver.next().await.unwrap().unwrap().1;
-        let RegistryReply::Welcome(welcome) = reply else {
-            panic!("{reply:?}");
-        };
-        sender.send(2, PeerRequest::Leave).await.unwrap();
-        while receiver.next().await.unwrap().is_some() {}
-        (!welcome.known_formats.is_empty()).then_some(())
+        is_known(&client, fingerprint).await.then_some(())
     })
     .await;
 }

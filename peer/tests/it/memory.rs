@@ -15,6 +15,10 @@ use std::{
 use futures_core::future::BoxFuture;
 use p2p_ci::{
     client::registry::RegistryClient,
+    digest::Sha256,
+    document::{DocumentClaim, DocumentId, Format},
+    fingerprint::Fingerprint,
+    limits::HEARTBEAT_INTERVAL,
     transport::{Conn, Dial, Dialer, Incoming, Io},
 };
 use peer::{
@@ -29,7 +33,7 @@ use tokio::{
 };
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
-use crate::support::{open_library, write_settled};
+use crate::support::{is_known, key, open_library, write_settled};
 
 /// Bytes in flight on one connection.
 const WIRE_BYTES: usize = 64 * 1024;
@@ -293,4 +297,27 @@ async fn a_registry_that_cannot_connect_back_says_so() {
         "told after {:?}",
         began.elapsed()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_known_as_soon_as_it_is_told_and_not_at_the_next_heartbeat_only() {
+    let network = Network::default();
+    let _registry = start_registry(&network).await;
+    let began = Instant::now();
+    let _alice = start_peer(&network, "alice", "10.0.0.2:4000", "rfc1.txt").await;
+    let url = format!("http://{REGISTRY}").parse().unwrap();
+    let client = RegistryClient::connect(&network.dialer("10.0.0.9".parse().unwrap()), &url)
+        .await
+        .unwrap();
+    let document = DocumentClaim {
+        id: DocumentId {
+            key: key(1),
+            sha256: Sha256::of(b"a document"),
+        },
+        size_bytes: 10,
+    };
+    while !is_known(&client, Fingerprint::of(Format::Txt, [document])).await {
+        assert!(began.elapsed() < HEARTBEAT_INTERVAL / 2, "not yet known");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

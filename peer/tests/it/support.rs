@@ -6,7 +6,9 @@ use p2p_ci::{
     client::registry::RegistryClient,
     digest::DigestPrefix,
     document::{DocumentKey, Format, RfcNumber},
-    message::{Reachability, ReachabilityNotice},
+    fingerprint::Fingerprint,
+    limits,
+    message::{Hello, PeerRequest, Reachability, ReachabilityNotice, RegistryReply},
     registry_url::RegistryUrl,
     transport::{Dialer, tcp_dialer},
 };
@@ -200,6 +202,26 @@ pub(crate) fn any_version() -> Wish {
         sha256_prefix: DigestPrefix::default(),
         replace: false,
     }
+}
+
+/// Whether the registry knows a list by its fingerprint: registers with it for a moment.
+pub(crate) async fn is_known(client: &RegistryClient, fingerprint: Fingerprint) -> bool {
+    let hello = PeerRequest::Hello(Hello {
+        protocol_version: limits::PROTOCOL_VERSION,
+        name: "curious".parse().unwrap(),
+        port: Some(5000),
+        advertise: None,
+        resume_token: None,
+        fingerprints: vec![fingerprint],
+    });
+    let (sender, mut receiver) = client.register(1, hello).await.unwrap();
+    let reply = receiver.next().await.unwrap().unwrap().1;
+    let RegistryReply::Welcome(welcome) = reply else {
+        panic!("{reply:?}");
+    };
+    sender.send(2, PeerRequest::Leave).await.unwrap();
+    while receiver.next().await.unwrap().is_some() {}
+    welcome.known_formats == [fingerprint.format]
 }
 
 /// Gets one RFC into `folder`, as `peer get` does.
