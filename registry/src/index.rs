@@ -3,7 +3,8 @@
 //! Pure: no I/O, no clock, no tasks; time and randomness are passed in. Documents have small numbers and sessions have
 //! slots, so that who holds what is a set of small numbers on either side, and leaving costs no more than what the
 //! leaver held. A session is named by its id everywhere, which no other session ever has: whatever arrives late for a
-//! session that is gone finds nothing and changes nothing.
+//! session that is gone finds nothing and changes nothing. What a session holds of one format is known by its
+//! fingerprint once somebody asked, so that others can name that list instead of announcing it.
 
 pub mod answers;
 mod change;

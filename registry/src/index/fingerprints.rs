@@ -139,7 +139,8 @@ impl Index {
         let session = self.sessions.get_mut(slot).ok_or(Refusal::NotRegistered)?;
         self.lists.move_on(session.set_fingerprint(list.fingerprint));
         self.lists.hold(list.fingerprint);
-        if known {
+        // An empty one saves nobody anything.
+        if known && !list.documents.is_empty() {
             self.lists.learn(list);
         }
         Ok(())

@@ -204,6 +204,20 @@ async fn a_known_list_is_no_way_around_a_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_no_list() {
+    let environment = refusing().await;
+    let nothing = vec![Fingerprint::of(Format::Txt, [])];
+    let (mut alice, _) = Peer::join_with(&environment, naming("alice", 40001, nothing.clone())).await;
+    assert_eq!(
+        alice.ask(believing(nothing.clone())).await,
+        acknowledged(0),
+        "it is true"
+    );
+    let (_bob, welcome) = Peer::join_with(&environment, naming("bob", 40002, nothing)).await;
+    assert_eq!(welcome.known_formats, []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_observers_fingerprints_are_passed_over() {
     let environment = refusing().await;
     let all = documents(1, 3);
