@@ -201,7 +201,7 @@ impl Session {
             }
         }
         if self.naming == Naming::Due && self.sync.is_settled() {
-            // At once, so that whoever joins next with the same list needs not send it.
+            // At once, so that whoever joins next with the same list need not send it.
             self.naming = Naming::Done;
             return self.heartbeat(keeper.share.upload_count()).await;
         }

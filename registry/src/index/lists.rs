@@ -1,7 +1,7 @@
 //! Lists of documents that can be named by their fingerprint instead of being announced.
 //!
 //! A list is kept as references to the documents that the index has anyway, once for all sessions that hold it. It
-//! outlives the sessions that held it, so that a peer that comes back needs not announce, as long as there is room: lists
+//! outlives the sessions that held it, so that a peer that comes back need not announce, as long as there is room: lists
 //! that nobody holds make way first, the one that was used longest ago before others; then those that save least, which
 //! is the number of their documents times that of the sessions that hold them.
 

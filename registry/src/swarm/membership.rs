@@ -113,6 +113,9 @@ impl Membership {
         believed: &[Fingerprint],
         may_look: impl FnOnce() -> bool,
     ) -> Result<Vec<Format>, RegistryError> {
+        if believed.is_empty() {
+            return Ok(Vec::new());
+        }
         let id = self.label.id;
         let mut actual = self.swarm.lock().index.fingerprints(id)?;
         let is_open = |format: &Format| actual.iter().all(|known| known.format != *format);

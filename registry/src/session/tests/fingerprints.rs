@@ -136,6 +136,25 @@ async fn a_list_is_still_known_when_the_only_one_who_held_it_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_takes_a_session_over_has_its_list_at_once() {
+    let environment = refusing().await;
+    let all = documents(1, 300);
+    let (mut old, welcome) = Peer::join_with(&environment, naming("alice", 40001, Vec::new())).await;
+    for batch in all.chunks(250) {
+        old.ask(PeerRequest::Announce(batch.to_vec())).await;
+    }
+    assert_eq!(old.ask(believing(of(&all))).await, acknowledged(300));
+    let again = Hello {
+        resume_token: Some(welcome.resume_token),
+        ..naming("alice", 40001, of(&all))
+    };
+    let (mut new, welcome) = Peer::join_with(&environment, again).await;
+    assert_eq!(welcome.known_formats, [Format::Txt]);
+    Peer::assert_ended(old.end().await, Reason::Superseded);
+    assert_eq!(new.ask(believing(of(&all))).await, acknowledged(300));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_belief_that_is_wrong_is_told_until_the_format_is_announced_again() {
     let environment = refusing().await;
     let mut alice = alice_with(&environment, &documents(1, 9)).await;
