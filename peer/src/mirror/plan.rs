@@ -7,6 +7,7 @@
 mod source;
 #[cfg(test)]
 mod tests;
+mod want;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,77 +20,15 @@ use p2p_ci::{
     message::{DocumentEntry, Holder},
 };
 
-use self::source::{Queued, Source};
+pub use self::want::Problem;
+use self::{
+    source::{Queued, Source},
+    want::{State, Want},
+};
 use crate::versions::{Chosen, MAX_VERSIONS};
-
-/// After this long, and the time that its bytes take at [`MOVE_BYTES_PER_SECOND`], a document that one holder has not
-/// delivered may be asked of another one as well that has nothing else to do. What is asked twice crosses a shared link
-/// twice, so this is far more than a document takes even on a poor one.
-pub(super) const MOVE_AFTER: Duration = Duration::from_secs(5);
-
-/// See [`MOVE_AFTER`]: half a megabit a second.
-const MOVE_BYTES_PER_SECOND: u64 = 64 * 1024;
-
-/// Holders that are asked for the same document at a time, at most.
-const MAX_ASKED: usize = 2;
 
 /// Documents that are looked at for one that a holder should be asked for; what is left alone now is so a moment later.
 const MAX_LOOKS: usize = 32;
-
-/// Why a document could not be had from a holder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// A sentence for people.
-    pub message: String,
-    /// Whether wrong bytes were sent.
-    pub integrity: bool,
-}
-
-/// Where a document stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// It is wanted.
-    Open,
-    /// It is stored, or somebody else stored it.
-    Done,
-    /// Every holder failed; the last reason.
-    Failed(Problem),
-}
-
-#[derive(Debug)]
-struct Want {
-    document: Document,
-    /// Holders that have not failed for this document.
-    holders: Vec<SessionId>,
-    /// Those of them that were asked for it, and when.
-    asked: Vec<(SessionId, Duration)>,
-    /// Versions to fall back to when no holder delivers this one, the best one last.
-    others: Vec<DocumentEntry>,
-    /// Its place among equally rare ones.
-    tie: u32,
-    state: State,
-}
-
-impl Want {
-    fn rarity(&self) -> usize {
-        self.holders.len()
-    }
-
-    fn is_open(&self) -> bool {
-        self.state == State::Open
-    }
-
-    /// Whether another holder should be asked as well at `now`.
-    fn is_late(&self, now: Duration) -> bool {
-        let patience = MOVE_AFTER + Duration::from_secs(self.document.size_bytes / MOVE_BYTES_PER_SECOND);
-        let is_late = |since: &Duration| now.saturating_sub(*since) >= patience;
-        self.asked.len() < MAX_ASKED && self.asked.iter().any(|(_, since)| is_late(since))
-    }
-
-    fn may_ask(&self, holder: SessionId) -> bool {
-        self.is_open() && self.holders.contains(&holder) && !self.asked.iter().any(|(id, _)| *id == holder)
-    }
-}
 
 /// A version that nobody delivered, and the one that is wanted instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +80,7 @@ impl Plan {
         });
         self.open += 1;
         self.want(index, entry);
-        self.check_holders(index, || nobody_left());
+        self.check_holders(index, nobody_left);
     }
 
     /// Wants this version, from its holders.

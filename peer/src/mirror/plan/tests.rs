@@ -1,6 +1,8 @@
+//! What is asked of whom, step by step.
+
 use p2p_ci::{digest::Sha256, document::Title};
 
-use super::*;
+use super::{want::MOVE_AFTER, *};
 
 const NOW: Duration = Duration::ZERO;
 

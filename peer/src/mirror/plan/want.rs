@@ -1,0 +1,72 @@
+//! One document of a plan: who has it, who was asked for it, and where it stands.
+
+use std::time::Duration;
+
+use p2p_ci::{document::Document, identity::SessionId, message::DocumentEntry};
+
+/// After this long, and the time that its bytes take at [`MOVE_BYTES_PER_SECOND`], a document that one holder has not
+/// delivered may be asked of another one as well that has nothing else to do. What is asked twice crosses a shared link
+/// twice, so this is far more than a document takes even on a poor one.
+pub(super) const MOVE_AFTER: Duration = Duration::from_secs(5);
+
+/// See [`MOVE_AFTER`]: half a megabit a second.
+const MOVE_BYTES_PER_SECOND: u64 = 64 * 1024;
+
+/// Holders that are asked for the same document at a time, at most.
+const MAX_ASKED: usize = 2;
+
+/// Why a document could not be had from a holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// A sentence for people.
+    pub message: String,
+    /// Whether wrong bytes were sent.
+    pub integrity: bool,
+}
+
+/// Where a document stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is wanted.
+    Open,
+    /// It is stored, or somebody else stored it.
+    Done,
+    /// Every holder failed; the last reason.
+    Failed(Problem),
+}
+
+/// A document that is wanted, or was.
+#[derive(Debug)]
+pub(super) struct Want {
+    pub(super) document: Document,
+    /// Holders that have not failed for this document.
+    pub(super) holders: Vec<SessionId>,
+    /// Those of them that were asked for it, and when.
+    pub(super) asked: Vec<(SessionId, Duration)>,
+    /// Versions to fall back to when no holder delivers this one, the best one last.
+    pub(super) others: Vec<DocumentEntry>,
+    /// Its place among equally rare ones.
+    pub(super) tie: u32,
+    pub(super) state: State,
+}
+
+impl Want {
+    pub(super) fn rarity(&self) -> usize {
+        self.holders.len()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Whether another holder should be asked as well at `now`.
+    pub(super) fn is_late(&self, now: Duration) -> bool {
+        let patience = MOVE_AFTER + Duration::from_secs(self.document.size_bytes / MOVE_BYTES_PER_SECOND);
+        let is_late = |since: &Duration| now.saturating_sub(*since) >= patience;
+        self.asked.len() < MAX_ASKED && self.asked.iter().any(|(_, since)| is_late(since))
+    }
+
+    pub(super) fn may_ask(&self, holder: SessionId) -> bool {
+        self.is_open() && self.holders.contains(&holder) && !self.asked.iter().any(|(id, _)| *id == holder)
+    }
+}
