@@ -45,6 +45,10 @@ pub const AFRESH_INTERVAL: Duration = Duration::from_secs(300);
 /// How long a registration must last to count as stable: a peer that loses it then comes back without a further pause.
 pub const STABLE_AFTER: Duration = Duration::from_secs(30);
 
+/// How often a library that goes on changing is announced: a mirror stores a thousand documents a second, and each look
+/// at what is new costs a look at all. Peers that mirror at the same time wait no longer for each other's documents.
+pub const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(200);
+
 /// The longest pause after a session that was lost soon after it was opened; half of it at least.
 pub const FLAP_PAUSE: Duration = Duration::from_secs(1);
 

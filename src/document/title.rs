@@ -1,10 +1,13 @@
 //! Titles, which peers claim and people read.
 
+use std::sync::Arc;
+
 use crate::limits;
 
-/// A title as somebody claims it: at most [`limits::MAX_TITLE_BYTES`] bytes, without control characters.
+/// A title as somebody claims it: at most [`limits::MAX_TITLE_BYTES`] bytes, without control characters. Cheap to clone,
+/// as lists of documents are copied often.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Title(String);
+pub struct Title(Arc<str>);
 
 /// Why a text is no title.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +32,7 @@ impl Title {
             end -= 1;
         }
         title.truncate(end);
-        Self(title)
+        Self(title.into())
     }
 
     /// The text. It comes from another peer: show it through [`text::escaped`](crate::text::escaped) only.
@@ -49,7 +52,7 @@ impl TryFrom<String> for Title {
         if text.chars().any(char::is_control) {
             return Err(TitleError::Control);
         }
-        Ok(Self(text))
+        Ok(Self(text.into()))
     }
 }
 

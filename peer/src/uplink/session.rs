@@ -121,18 +121,26 @@ impl Session {
             limits::RECONSIDER_INTERVAL,
         );
         version.mark_changed();
+        // When the library is to be compared with what was told, if it has changed, and not before when.
+        let (mut aim_at, mut may_aim) = (None, Instant::now());
         loop {
             let retry_at = self.sync.retry_at();
             let step = tokio::select! {
                 biased;
                 () = keeper.stop.cancelled() => { self.leave().await; return SessionEnd::Left; }
                 reply = self.receiver.next() => self.take(reply, keeper),
-                Ok(()) = version.changed() => { self.sync.aim(&keeper.library.snapshot()); Ok(()) }
+                Ok(()) = version.changed(), if aim_at.is_none() => { aim_at = Some(may_aim); Ok(()) }
+                () = sleep_until(aim_at), if aim_at.is_some() => {
+                    aim_at = None;
+                    may_aim = Instant::now() + limits::ANNOUNCE_INTERVAL;
+                    self.sync.aim(keeper.library.snapshot());
+                    Ok(())
+                }
                 () = sleep_until(retry_at), if retry_at.is_some() => { self.sync.resume(); Ok(()) }
                 Some(command) = keeper.commands.recv() => self.send(command.request, Pending::Command(command.answer)).await,
                 _ = reconsider.tick() => {
                     if self.sync.reconsider() {
-                        self.sync.aim(&keeper.library.snapshot());
+                        self.sync.aim(keeper.library.snapshot());
                     }
                     Ok(())
                 }
@@ -254,7 +262,7 @@ impl Session {
         if let RegistryReply::HeartbeatAck { mismatched, .. } = reply
             && !mismatched.is_empty()
         {
-            let afresh = self.sync.begin_afresh(mismatched, &keeper.library.snapshot());
+            let afresh = self.sync.begin_afresh(mismatched, keeper.library.snapshot());
             let shown = |formats: &[Format]| formats.iter().map(Format::to_string).collect::<Vec<_>>().join(", ");
             let (formats, announcing) = (shown(mismatched), shown(&afresh));
             tracing::warn!(formats, announcing, "the registry has something else than it was told");

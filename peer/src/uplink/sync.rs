@@ -105,7 +105,7 @@ impl Sync {
     /// Sets out to tell these formats from the beginning, since the registry has something else than it was told; and
     /// then of exactly these documents. Returns the formats of which that was not done a short while ago: a registry that
     /// never agrees must not be told without end.
-    pub(super) fn begin_afresh(&mut self, formats: &[Format], documents: &[Document]) -> Vec<Format> {
+    pub(super) fn begin_afresh(&mut self, formats: &[Format], documents: Vec<Document>) -> Vec<Format> {
         let now = Instant::now();
         let is_due = |format: &Format| {
             let last = self.begun_afresh.get(format);
@@ -121,8 +121,8 @@ impl Sync {
     }
 
     /// Sets out to tell the registry of exactly these documents.
-    pub(super) fn aim(&mut self, documents: &[Document]) {
-        self.aim = Some(documents.to_vec());
+    pub(super) fn aim(&mut self, documents: Vec<Document>) {
+        self.aim = Some(documents);
     }
 
     /// The next batch, unless one is under way or there is nothing to tell.

@@ -37,18 +37,18 @@ fn drain(sync: &mut Sync) -> Vec<Batch> {
 #[test]
 fn only_differences_are_told() {
     let mut sync = Sync::default();
-    sync.aim(&[document(1, b"a"), document(2, b"b")]);
+    sync.aim(vec![document(1, b"a"), document(2, b"b")]);
     assert_eq!(
         drain(&mut sync),
         [Batch::Announce(vec![document(1, b"a"), document(2, b"b")])]
     );
-    sync.aim(&[document(2, b"changed"), document(3, b"c")]);
+    sync.aim(vec![document(2, b"changed"), document(3, b"c")]);
     let expected = [
         Batch::Withdraw(vec![document(1, b"a").id.key]),
         Batch::Announce(vec![document(2, b"changed"), document(3, b"c")]),
     ];
     assert_eq!(drain(&mut sync), expected);
-    sync.aim(&[document(2, b"changed"), document(3, b"c")]);
+    sync.aim(vec![document(2, b"changed"), document(3, b"c")]);
     assert!(drain(&mut sync).is_empty());
 }
 
@@ -59,7 +59,7 @@ fn batches_keep_both_limits() {
     for document in documents.iter_mut().skip(500) {
         document.title = Title::from_lossy(&"t".repeat(512));
     }
-    sync.aim(&documents);
+    sync.aim(documents);
     let batches = drain(&mut sync);
     let sizes: Vec<usize> = batches
         .iter()
@@ -77,7 +77,7 @@ fn batches_keep_both_limits() {
 fn one_bad_document_does_not_take_the_others_along() {
     let mut sync = Sync::default();
     let bad = document(3, b"bad");
-    sync.aim(&[document(1, b"a"), document(2, b"b"), bad.clone(), document(4, b"d")]);
+    sync.aim(vec![document(1, b"a"), document(2, b"b"), bad.clone(), document(4, b"d")]);
     let failure = Failure::new(Reason::InvalidRequest, "no");
     while let Some(batch) = sync.next_batch() {
         match &batch {
@@ -94,13 +94,13 @@ fn one_bad_document_does_not_take_the_others_along() {
     assert_eq!(sync.take_refusals(), Some(refusals));
     assert_eq!(sync.take_refusals(), None, "told once");
     assert_eq!(sync.told.len(), 3);
-    sync.aim(std::slice::from_ref(&bad));
+    sync.aim(vec![bad.clone()]);
     assert!(
         !drain(&mut sync).iter().any(|batch| matches!(batch, Batch::Announce(_))),
         "not tried again"
     );
     assert!(sync.reconsider());
-    sync.aim(std::slice::from_ref(&bad));
+    sync.aim(vec![bad.clone()]);
     assert_eq!(drain(&mut sync), [Batch::Announce(vec![bad])], "tried again later");
     assert!(!sync.reconsider(), "nothing is left to try again");
 }
@@ -108,7 +108,7 @@ fn one_bad_document_does_not_take_the_others_along() {
 #[tokio::test(start_paused = true)]
 async fn a_registry_short_of_room_is_asked_again_later() {
     let mut sync = Sync::default();
-    sync.aim(&[document(1, b"a")]);
+    sync.aim(vec![document(1, b"a")]);
     let batch = sync.next_batch().unwrap();
     let failure = Failure::new(Reason::LimitExceeded, "slow down").with_retry_after(Duration::from_secs(2));
     sync.refused(batch.clone(), &failure);
@@ -136,10 +136,10 @@ fn what_the_registry_knows_is_not_told() {
     let all = [document(1, b"a"), pdf(1, b"b"), document(2, b"c")];
     let mut sync = Sync::knowing(all.to_vec(), &[Format::Txt]);
     assert_eq!(sync.told().collect::<Vec<_>>(), [all[0].id.key, all[2].id.key]);
-    sync.aim(&all);
+    sync.aim(all.to_vec());
     assert_eq!(drain(&mut sync), [Batch::Announce(vec![all[1].clone()])]);
     let mut sync = Sync::knowing(all.to_vec(), &[Format::Txt, Format::Pdf]);
-    sync.aim(&all[1..]);
+    sync.aim(all[1..].to_vec());
     assert_eq!(drain(&mut sync), [Batch::Withdraw(vec![all[0].id.key])]);
 }
 
@@ -148,18 +148,18 @@ fn fingerprints_are_those_of_what_is_confirmed_and_only_when_nothing_is_left_to_
     let mut sync = Sync::default();
     let all = [document(1, b"a"), pdf(1, b"b"), document(2, b"c")];
     assert_eq!(sync.fingerprints(), []);
-    sync.aim(&all);
+    sync.aim(all.to_vec());
     assert_eq!(sync.fingerprints(), [], "there is something to tell");
     let batch = sync.next_batch().unwrap();
     assert_eq!(sync.fingerprints(), [], "it is not confirmed");
     sync.confirmed(batch);
     assert_eq!(sync.fingerprints(), Fingerprint::of_each(&all));
-    sync.aim(&all[..1]);
+    sync.aim(all[..1].to_vec());
     drain(&mut sync);
     let nothing = Fingerprint::of(Format::Pdf, []);
     let expected = [Fingerprint::of(Format::Txt, [all[0].claim()]), nothing];
     assert_eq!(sync.fingerprints(), expected, "that nothing is left is said, too");
-    sync.aim(&[document(1, b"changed")]);
+    sync.aim(vec![document(1, b"changed")]);
     drain(&mut sync);
     let changed = Fingerprint::of(Format::Txt, [document(1, b"changed").claim()]);
     assert_eq!(sync.fingerprints(), [changed, nothing]);
@@ -171,16 +171,16 @@ async fn a_format_on_which_the_registry_disagrees_is_told_from_the_beginning_and
     let mut sync = Sync::knowing(all.to_vec(), &[Format::Txt, Format::Pdf]);
     let reset = Batch::Reset(vec![Format::Txt]);
     let again = [reset.clone(), Batch::Announce(vec![all[0].clone()])];
-    assert_eq!(sync.begin_afresh(&[Format::Txt], &all), [Format::Txt]);
+    assert_eq!(sync.begin_afresh(&[Format::Txt], all.to_vec()), [Format::Txt]);
     assert_eq!(sync.fingerprints(), []);
     assert_eq!(drain(&mut sync), again);
     assert_eq!(sync.fingerprints(), Fingerprint::of_each(&all));
 
-    assert_eq!(sync.begin_afresh(&[Format::Txt, Format::Pdf], &all), [Format::Pdf]);
+    assert_eq!(sync.begin_afresh(&[Format::Txt, Format::Pdf], all.to_vec()), [Format::Pdf]);
     let pdfs = [Batch::Reset(vec![Format::Pdf]), Batch::Announce(vec![all[1].clone()])];
     assert_eq!(drain(&mut sync), pdfs);
     tokio::time::sleep(limits::AFRESH_INTERVAL).await;
-    assert_eq!(sync.begin_afresh(&[Format::Txt], &all), [Format::Txt]);
+    assert_eq!(sync.begin_afresh(&[Format::Txt], all.to_vec()), [Format::Txt]);
     assert_eq!(drain(&mut sync), again);
 }
 
@@ -188,10 +188,10 @@ async fn a_format_on_which_the_registry_disagrees_is_told_from_the_beginning_and
 async fn what_is_under_way_when_the_registry_disagrees_is_told_again() {
     let all = [document(1, b"a"), document(2, b"b")];
     let mut sync = Sync::knowing(all[..1].to_vec(), &[Format::Txt]);
-    sync.aim(&all);
+    sync.aim(all.to_vec());
     let under_way = sync.next_batch().unwrap();
     assert_eq!(under_way, Batch::Announce(vec![all[1].clone()]));
-    sync.begin_afresh(&[Format::Txt], &all);
+    sync.begin_afresh(&[Format::Txt], all.to_vec());
     assert_eq!(sync.next_batch(), None);
     sync.confirmed(under_way);
     let again = [Batch::Reset(vec![Format::Txt]), Batch::Announce(all.to_vec())];
