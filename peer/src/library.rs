@@ -21,7 +21,7 @@
 //!
 //! `name`, `walk`: names and folders · `identity`, `source`, `digest`, `title`: one file · `state`, `select`, `scan`: what
 //! the library knows and how it learns it · `cache`: digests of earlier runs · `reader` · `events`, `watcher` · `target`,
-//! `part`, `body`, `adopt`: storing what was downloaded · `report`, `error`: what people are told.
+//! `part`, `body`, `adopt`, `sweep`: storing what was downloaded · `report`, `error`: what people are told.
 //!
 //! # Non-goals
 //!
@@ -43,6 +43,7 @@ mod scan;
 mod select;
 mod source;
 mod state;
+mod sweep;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,10 @@ pub struct NodeConfig {
     pub max_uploads: usize,
     /// Describe the services to tools.
     pub reflection: bool,
+    /// Follow what others do to the folder. Without, only what this program itself stores is announced; a file that was
+    /// changed is noticed when somebody asks for it. For peers that are there for the length of a mirror only, as events
+    /// cost a tenth of it.
+    pub watches_folder: bool,
 }
 
 impl NodeConfig {
@@ -63,6 +67,7 @@ impl NodeConfig {
             allowed: AllowedSources::default(),
             max_uploads: limits::MAX_UPLOADS,
             reflection: true,
+            watches_folder: true,
         }
     }
 }
@@ -76,7 +81,7 @@ pub struct Node {
     events: broadcast::Sender<NodeEvent>,
     /// Has missed nothing; for whoever asks first.
     first_events: Mutex<Option<broadcast::Receiver<NodeEvent>>>,
-    _watcher: Watcher,
+    _watcher: Option<Watcher>,
 }
 
 impl Node {
@@ -118,7 +123,11 @@ impl Node {
 
     fn with_share(config: NodeConfig, library: Library, dialer: Dialer, share: Arc<Share>) -> Result<Self, PeerError> {
         let (events, first_events) = broadcast::channel(EVENT_QUEUE);
-        let watcher = Watcher::start_guarded(library.clone(), Vital::new("watching the folder", events.clone()))?;
+        let guard = Vital::new("watching the folder", events.clone());
+        let watching = config
+            .watches_folder
+            .then(|| Watcher::start_guarded(library.clone(), guard));
+        let watcher = watching.transpose()?;
         let uplink_config = UplinkConfig {
             registry: config.registry,
             name: config.name,

@@ -42,6 +42,7 @@ pub fn node_config(context: &Context, args: &SharingArgs) -> NodeConfig {
         allowed: AllowedSources::private_and(args.allow_from.clone()),
         max_uploads: args.max_uploads,
         reflection: !args.no_reflection,
+        watches_folder: true,
     }
 }
 

@@ -58,11 +58,9 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
     let node = if args.no_share {
         None
     } else {
-        Some(Node::start(
-            node_config(context, &args.sharing),
-            library.clone(),
-            Arc::clone(&context.dialer),
-        )?)
+        let mut config = node_config(context, &args.sharing);
+        config.watches_folder = false;
+        Some(Node::start(config, library.clone(), Arc::clone(&context.dialer))?)
     };
     let mirror = Mirror {
         dialer: Arc::clone(&context.dialer),

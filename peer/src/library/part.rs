@@ -23,12 +23,14 @@ use super::{
     clock,
     error::{IntegrityProblem, StoreError},
     identity::{FileIdentity, Kind, NANOS},
-    target::{Durability, PART_FOLDER, PART_SUFFIX, TargetInner},
+    sweep::PART_SUFFIX,
+    target::{Durability, PART_FOLDER, TargetInner},
 };
 
-/// How often a new name is tried. Another process that sweeps may take a file away before it is locked; names are
-/// random, so nothing else makes a second try necessary.
-const MAX_TRIES: usize = 8;
+/// How often a new name is tried. Another process that sweeps may take a file away, or its folder, before it is locked or
+/// has its own name; names are random, so nothing else makes a second try necessary. Many processes may start and end at
+/// once, and a try costs next to nothing.
+pub(super) const MAX_TRIES: usize = 100;
 
 /// Permissions of a stored document before the user's umask: those of any file.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
@@ -60,26 +62,29 @@ struct Pending {
     part_dir: Arc<Dir>,
     name: String,
     /// Locked, so that nobody sweeps the file. A descriptor of its own, as the writer is closed before the file gets its
-    /// name: who watches the target would otherwise see a file that somebody still wrote to.
-    _lock: OwnedFd,
+    /// name: who watches the target would otherwise see a file that somebody still wrote to. None for a file that is
+    /// written in one go: should it be swept in between, it is written again.
+    _lock: Option<OwnedFd>,
     document_id: DocumentId,
     size_bytes: u64,
     is_renamed: bool,
 }
 
 impl PartFile {
-    /// Makes an empty file for the document, locked.
+    /// Makes an empty file for the document, locked if that is wanted.
     pub(super) fn create(
         target: &Arc<TargetInner>,
         document_id: DocumentId,
         size_bytes: u64,
+        locked: bool,
     ) -> Result<Self, StoreError> {
         let mut tries = 0;
         loop {
             tries += 1;
             let part_dir = target.part_dir()?;
-            let name = format!("{}.{}{PART_SUFFIX}", document_id.key.file_name(), random_token()?);
-            match create_locked(&part_dir, &name) {
+            let token: u64 = rand::random();
+            let name = format!("{}.{token:016x}{PART_SUFFIX}", document_id.key.file_name());
+            match create(&part_dir, &name, locked) {
                 Ok((writer, lock)) => {
                     let pending = Pending {
                         target: Arc::clone(target),
@@ -149,14 +154,23 @@ impl PartFile {
         replace: bool,
     ) -> Result<Stored, StoreError> {
         check(document.id, document.size_bytes, body.len(), || body.digest())?;
-        let Self {
-            mut writer,
-            mut pending,
-            ..
-        } = Self::create(target, document.id, document.size_bytes)?;
-        let result = body.write_to(&mut writer);
-        result.map_err(|error| pending.failed("write", error))?;
-        pending.finish(writer, document.modified, replace)
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let Self {
+                mut writer,
+                mut pending,
+                ..
+            } = Self::create(target, document.id, document.size_bytes, false)?;
+            let result = body.write_to(&mut writer);
+            result.map_err(|error| pending.failed("write", error))?;
+            match pending.finish(writer, document.modified, replace) {
+                Err(StoreError::Io { source, .. }) if tries < MAX_TRIES && source.kind() == io::ErrorKind::NotFound => {
+                    target.forget_part_dir();
+                }
+                finished => return finished,
+            }
+        }
     }
 
     /// Starts afresh, after a holder that lied.
@@ -298,10 +312,13 @@ impl Drop for Pending {
     }
 }
 
-/// Makes a file and locks it; `ENOENT` when somebody swept it in between.
-fn create_locked(part_dir: &Dir, name: &str) -> Result<(File, OwnedFd), Errno> {
+/// Makes a file, and locks it if that is wanted; `ENOENT` when somebody swept it in between.
+fn create(part_dir: &Dir, name: &str, locked: bool) -> Result<(File, Option<OwnedFd>), Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let writer = rustix::fs::openat(part_dir, name, flags, FILE_MODE)?;
+    if !locked {
+        return Ok((writer.into(), None));
+    }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let lock = rustix::fs::openat(part_dir, name, flags, Mode::empty())?;
     // A file system without locks has no sweeping either, so only a lock that somebody else has is a failure.
@@ -312,7 +329,7 @@ fn create_locked(part_dir: &Dir, name: &str) -> Result<(File, OwnedFd), Errno> {
     if rustix::fs::fstat(&lock)?.st_nlink == 0 {
         return Err(Errno::NOENT);
     }
-    Ok((writer.into(), lock))
+    Ok((writer.into(), Some(lock)))
 }
 
 /// Sets the file's time. It is a courtesy of the holder: one that no file can have, or from the future, is left out.
@@ -334,15 +351,4 @@ fn set_time(file: &File, modified: Option<UnixSeconds>) {
     if let Err(error) = rustix::fs::futimens(file, &times) {
         tracing::debug!(%error, "a stored document keeps the time of its download");
     }
-}
-
-/// Sixteen hexadecimal digits that no other file has.
-fn random_token() -> Result<String, StoreError> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| StoreError::Io {
-        action: "choose a name in",
-        path: PathBuf::from(PART_FOLDER),
-        source: io::Error::other(error.to_string()),
-    })?;
-    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }

@@ -18,7 +18,7 @@ use p2p_ci::{
     limits,
 };
 use rustix::{
-    fs::{Access, AtFlags, FlockOperation, Mode, OFlags},
+    fs::{Access, AtFlags, Mode, OFlags},
     io::Errno,
 };
 
@@ -26,20 +26,17 @@ use super::{
     body::Body,
     digest::{self, NoDigest},
     error::StoreError,
-    identity::{FileIdentity, Kind},
     lock,
     name::FileName,
-    part::{PartFile, Stored},
+    part::{MAX_TRIES, PartFile, Stored},
     report::SkipReason,
+    sweep,
     walk::{Candidate, Sighting, sight_again, walk},
 };
 
 /// The folder for unfinished downloads, inside the target so that a rename puts them in place. Hidden, so that no
 /// reader of RFCs lists it.
 pub(super) const PART_FOLDER: &str = ".p2pci-part";
-
-/// What an unfinished download's name ends with. Only such files are swept.
-pub(super) const PART_SUFFIX: &str = ".part";
 
 /// What is kept free on the target's file system, at most: other programs need room, too.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
@@ -136,7 +133,7 @@ impl Target {
             }),
         };
         let part_dir = target.inner.part_dir()?;
-        sweep(&part_dir);
+        sweep::sweep(&part_dir);
         Ok(target)
     }
 
@@ -181,7 +178,7 @@ impl Target {
     /// reserve (64 MiB, or a sixteenth of a small file system) do not fit, and others when no file can be made.
     pub fn begin(&self, document_id: DocumentId, size_bytes: u64) -> Result<PartFile, StoreError> {
         self.check_size(document_id, size_bytes)?;
-        PartFile::create(&self.inner, document_id, size_bytes)
+        PartFile::create(&self.inner, document_id, size_bytes, true)
     }
 
     /// Stores a document whose bytes are all here, provided that they are the announced ones. `modified` of `document` is
@@ -230,24 +227,33 @@ impl TargetInner {
             return Ok(Arc::clone(dir));
         }
         let path = self.path.join(PART_FOLDER);
-        match rustix::fs::mkdirat(&self.dir, PART_FOLDER, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(Errno::NOSPC | Errno::DQUOT) => return Err(self.no_space(0)),
-            Err(error) => {
-                return Err(StoreError::NotWritable {
-                    path: self.path.clone(),
-                    source: error.into(),
-                });
+        let mut opened = self.make_part_dir();
+        for _ in 1..MAX_TRIES {
+            match opened {
+                // Another process removed it, which found it empty.
+                Err(Errno::NOENT) => opened = self.make_part_dir(),
+                Ok(_) | Err(_) => break,
             }
         }
+        match opened {
+            Ok(dir) => Ok(Arc::clone(known.insert(Arc::new(dir)))),
+            Err(Errno::NOSPC | Errno::DQUOT) => Err(self.no_space(0)),
+            Err(Errno::NOTDIR | Errno::LOOP) => Err(StoreError::PartFolder(path)),
+            Err(error) => Err(StoreError::NotWritable {
+                path: self.path.clone(),
+                source: error.into(),
+            }),
+        }
+    }
+
+    fn make_part_dir(&self) -> Result<Dir, Errno> {
+        match rustix::fs::mkdirat(&self.dir, PART_FOLDER, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = match rustix::fs::openat(&self.dir, PART_FOLDER, flags, Mode::empty()) {
-            Ok(dir) => Arc::new(Dir::from_std_file(dir.into())),
-            Err(Errno::NOTDIR | Errno::LOOP) => return Err(StoreError::PartFolder(path)),
-            Err(error) => return Err(self.io_error("open", path, error.into())),
-        };
-        *known = Some(Arc::clone(&dir));
-        Ok(dir)
+        let dir = rustix::fs::openat(&self.dir, PART_FOLDER, flags, Mode::empty())?;
+        Ok(Dir::from_std_file(dir.into()))
     }
 
     /// Has the folder for unfinished downloads opened anew: this one turned out to be removed. Not every file system tells
@@ -366,32 +372,4 @@ impl Drop for TargetInner {
 /// Whether an open folder still has a name.
 fn is_linked(dir: &Dir) -> bool {
     rustix::fs::fstat(dir).is_ok_and(|stat| stat.st_nlink > 0)
-}
-
-/// Removes unfinished downloads whose process is gone. What is locked, named differently or no regular file stays.
-fn sweep(part_dir: &Dir) {
-    let Ok(entries) = part_dir.entries() else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        if !name.to_str().is_some_and(is_part_name) {
-            continue;
-        }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let Ok(file) = rustix::fs::openat(part_dir, &name, flags, Mode::empty()) else {
-            continue;
-        };
-        let regular = FileIdentity::of_file(&file).is_ok_and(|(kind, _)| kind == Kind::File);
-        if regular && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            // Nothing is lost if it stays: the next start sweeps again.
-            let _stays = rustix::fs::unlinkat(part_dir, &name, AtFlags::empty());
-        }
-    }
-}
-
-/// Whether a file in the folder for unfinished downloads is of this program's making: `rfc9110.txt.0123456789abcdef.part`.
-fn is_part_name(name: &str) -> bool {
-    let parts = name.strip_suffix(PART_SUFFIX).and_then(|name| name.rsplit_once('.'));
-    parts.is_some_and(|(document, token)| {
-        FileName::parse(document).is_some() && token.len() == 16 && token.bytes().all(|byte| byte.is_ascii_hexdigit())
-    })
 }

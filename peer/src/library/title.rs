@@ -67,8 +67,7 @@ fn of_record(record: &[u8]) -> Title {
 /// prose or like a section, the text tells no title: none is better than a wrong one.
 pub(super) fn of_text(head: &[u8]) -> Title {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    let text = String::from_utf8_lossy(head);
-    let mut blocks = blocks(&text).take(MAX_BLOCKS);
+    let mut blocks = blocks(head).take(MAX_BLOCKS);
     let heading = blocks.find(|block| block.iter().any(|line| names_an_rfc(&line.text)));
     let Some(heading) = heading else {
         return Title::default();
@@ -117,11 +116,12 @@ struct Line {
 }
 
 /// The text's blocks: lines between empty lines. Found one by one, since the title is in one of the first.
-fn blocks(text: &str) -> impl Iterator<Item = Vec<Line>> + '_ {
-    let mut lines = text.split(['\n', '\r', '\u{c}']);
+fn blocks(text: &[u8]) -> impl Iterator<Item = Vec<Line>> + '_ {
+    let mut lines = text.split(|byte| matches!(byte, b'\n' | b'\r' | b'\x0c'));
     std::iter::from_fn(move || {
         let mut block = Vec::new();
         for line in lines.by_ref() {
+            let line = String::from_utf8_lossy(line);
             let trimmed = line.trim_start();
             if !trimmed.is_empty() {
                 let blank = line.get(..line.len() - trimmed.len()).unwrap_or_default();

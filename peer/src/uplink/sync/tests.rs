@@ -77,7 +77,12 @@ fn batches_keep_both_limits() {
 fn one_bad_document_does_not_take_the_others_along() {
     let mut sync = Sync::default();
     let bad = document(3, b"bad");
-    sync.aim(vec![document(1, b"a"), document(2, b"b"), bad.clone(), document(4, b"d")]);
+    sync.aim(vec![
+        document(1, b"a"),
+        document(2, b"b"),
+        bad.clone(),
+        document(4, b"d"),
+    ]);
     let failure = Failure::new(Reason::InvalidRequest, "no");
     while let Some(batch) = sync.next_batch() {
         match &batch {
@@ -176,7 +181,10 @@ async fn a_format_on_which_the_registry_disagrees_is_told_from_the_beginning_and
     assert_eq!(drain(&mut sync), again);
     assert_eq!(sync.fingerprints(), Fingerprint::of_each(&all));
 
-    assert_eq!(sync.begin_afresh(&[Format::Txt, Format::Pdf], all.to_vec()), [Format::Pdf]);
+    assert_eq!(
+        sync.begin_afresh(&[Format::Txt, Format::Pdf], all.to_vec()),
+        [Format::Pdf]
+    );
     let pdfs = [Batch::Reset(vec![Format::Pdf]), Batch::Announce(vec![all[1].clone()])];
     assert_eq!(drain(&mut sync), pdfs);
     tokio::time::sleep(limits::AFRESH_INTERVAL).await;
