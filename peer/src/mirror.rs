@@ -4,6 +4,7 @@
 //! fails to deliver goes back into the plan for the others. Every document is complete and checked before it gets its
 //! name, so a mirror can be interrupted at any time and run again.
 
+mod listing;
 mod neighbours;
 mod pace;
 mod plan;
@@ -16,7 +17,10 @@ use std::{
     io,
     net::IpAddr,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,8 +28,7 @@ use p2p_ci::{
     client::{CallError, registry::RegistryClient},
     document::{Document, DocumentId, Format, RfcRange},
     identity::PeerName,
-    limits as shared_limits,
-    message::{DocumentEntry, Holder, IndexFilter, ListQuery},
+    message::Holder,
     text::escaped,
     transport::Dialer,
 };
@@ -47,7 +50,6 @@ use crate::{
     fetch::blocking,
     library::{Library, StoreError, Target},
     limits,
-    versions::{Chosen, choose, is_tie},
 };
 
 /// What to mirror.
@@ -141,6 +143,8 @@ struct Shared {
     plan: Mutex<Plan>,
     /// Something came or failed, so that the plan should be looked at again.
     changed: Notify,
+    /// Whether everything that is wanted is in the plan.
+    is_listed: AtomicBool,
     summary: Mutex<Summary>,
     observer: Arc<dyn Observer>,
     began: Instant,
@@ -231,13 +235,6 @@ impl Mirror {
     /// [`MirrorError`] when the registry cannot be asked, or the target cannot be written to. What single holders do
     /// is in the summary.
     pub async fn run(&self, client: &RegistryClient, observer: Arc<dyn Observer>) -> Result<Summary, MirrorError> {
-        let mut summary = Summary::default();
-        let mut plan = Plan::default();
-        for chosen in choose(self.list(client).await?) {
-            self.consider(chosen, &mut plan, &mut summary, &*observer);
-        }
-        let (documents, bytes) = plan.totals();
-        observer.planned(documents, bytes);
         let shared = Arc::new(Shared {
             dialer: Arc::clone(&self.dialer),
             registry: client.address().ip(),
@@ -248,17 +245,18 @@ impl Mirror {
             failed: CancellationToken::new(),
             failure: Mutex::new(None),
             memory: worker::memory_budget(),
-            plan: Mutex::new(plan),
+            plan: Mutex::default(),
             changed: Notify::new(),
-            summary: Mutex::new(summary),
+            is_listed: AtomicBool::new(false),
+            summary: Mutex::default(),
             observer,
             began: Instant::now(),
         });
         let (intake, writers) = Writers::start(&shared).map_err(MirrorError::Threads)?;
-        tokio::select! {
-            () = work(&shared, intake) => {}
+        let listed = tokio::select! {
+            (listed, ()) = async { tokio::join!(listing::fill(self, &shared, client), work(&shared, intake)) } => listed,
             never = follow(&shared, client) => match never {},
-        }
+        };
         let target = self.target.clone();
         let finished = blocking(move || {
             writers.join();
@@ -268,83 +266,13 @@ impl Mirror {
         if let Some(error) = lock(&shared.failure).take() {
             return Err(error.into());
         }
+        listed?;
         shared.tell_fallbacks();
         let mut summary = std::mem::take(&mut *shared.summary());
         summary.failures.extend(shared.plan().failures());
         summary.interrupted = self.stop.is_cancelled();
         Ok(summary)
     }
-
-    /// Everything that the registry knows of the selection.
-    async fn list(&self, client: &RegistryClient) -> Result<Vec<DocumentEntry>, CallError> {
-        let format = match self.selection.formats.as_slice() {
-            [only] => Some(*only),
-            _ => None,
-        };
-        let mut entries = Vec::new();
-        for range in RfcRange::merged(&self.selection.ranges) {
-            let filter = IndexFilter { range, format };
-            let query = ListQuery {
-                filter,
-                peer: None,
-                max_holders: shared_limits::MAX_HOLDERS,
-            };
-            let mut answers = client.list_documents(query).await?;
-            while let Some(entry) = answers.next().await? {
-                let formats = &self.selection.formats;
-                if formats.is_empty() || formats.contains(&entry.document.id.key.format) {
-                    entries.push(entry);
-                }
-            }
-        }
-        Ok(entries)
-    }
-
-    /// Decides whether a document is missing.
-    fn consider(&self, chosen: Chosen, plan: &mut Plan, summary: &mut Summary, observer: &dyn Observer) {
-        if !chosen.others.is_empty() {
-            summary.contested += 1;
-        }
-        let Chosen { entry, others } = &chosen;
-        match self.library.get(entry.document.id.key) {
-            Some(held) if held.id == entry.document.id => summary.present += 1,
-            Some(held) if !self.replace => {
-                summary.kept += 1;
-                observer.note(&format!(
-                    "{} has other bytes here (SHA-256 {}) than at most peers ({}); left as it is (--force replaces it)",
-                    held.id.key,
-                    held.id.sha256.fmt_short(),
-                    entry.document.id.sha256.fmt_short()
-                ));
-            }
-            Some(_) | None => {
-                if let Some(line) = contest(entry, others) {
-                    observer.note(&line);
-                }
-                plan.add(chosen, rand::random());
-            }
-        }
-    }
-}
-
-/// Says which of several versions is taken, and why; `None` where there is only one.
-fn contest(entry: &DocumentEntry, others: &[DocumentEntry]) -> Option<String> {
-    let best = others.first()?;
-    let told = |entry: &DocumentEntry| {
-        let holders = entry.holder_count;
-        format!("SHA-256 {}, {holders} holders", entry.document.id.sha256.fmt_short())
-    };
-    let why = if is_tie(entry, best) {
-        "a tie, which the smaller digest wins"
-    } else {
-        "held more widely"
-    };
-    Some(format!(
-        "{} exists with different bytes: took {} ({why}), not {}; `peer get --sha256` takes another",
-        entry.document.id.key,
-        told(entry),
-        told(best),
-    ))
 }
 
 /// Runs a worker for each holder that has something to give, until nothing more is to be had, or it is stopped.
@@ -360,7 +288,8 @@ async fn work(shared: &Arc<Shared>, intake: Intake) {
                 }
             }
         }
-        if workers.is_empty() {
+        let is_listed = shared.is_listed.load(Ordering::Acquire);
+        if workers.is_empty() && is_listed {
             return;
         }
         tokio::select! {
@@ -370,7 +299,8 @@ async fn work(shared: &Arc<Shared>, intake: Intake) {
             Some(ended) = workers.join_next() => if let Err(error) = ended && error.is_panic() {
                 std::panic::resume_unwind(error.into_panic());
             },
-            () = tokio::time::sleep(LOOK_INTERVAL) => if shared.plan().is_over() {
+            () = shared.changed.notified(), if !is_listed => {}
+            () = tokio::time::sleep(LOOK_INTERVAL) => if is_listed && shared.plan().is_over() {
                 break;
             },
         }

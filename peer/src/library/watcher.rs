@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{Config, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::{
     Inner, Library, clock,
@@ -104,7 +104,10 @@ impl Watcher {
         let path = library.inner.path.clone();
         let events = {
             let (path, queue, lost) = (path.clone(), queue.clone(), Arc::clone(&lost));
-            notify::recommended_watcher(move |event| pass_on(event, &path, &queue, &lost))
+            let handler = move |event| pass_on(event, &path, &queue, &lost);
+            // Not the opening of files: each one that is served would wake a thread.
+            let kinds = EventKindMask::CORE | EventKindMask::ACCESS_CLOSE;
+            RecommendedWatcher::new(handler, Config::default().with_event_kinds(kinds))
         };
         let events = events.inspect_err(|error| warn_of_polling(&path, error)).ok();
         let now = clock::now();

@@ -60,6 +60,8 @@ pub(super) struct Plan {
     gone: BTreeSet<SessionId>,
     fallbacks: Vec<Fallback>,
     open: usize,
+    /// Bytes of everything that was ever added.
+    size_bytes: u64,
 }
 
 impl Plan {
@@ -79,6 +81,7 @@ impl Plan {
             state: State::Open,
         });
         self.open += 1;
+        self.size_bytes = self.size_bytes.saturating_add(entry.document.size_bytes);
         self.want(index, entry);
         self.check_holders(index, nobody_left);
     }
@@ -124,8 +127,7 @@ impl Plan {
     /// Documents and bytes in the plan.
     #[must_use]
     pub(super) fn totals(&self) -> (u64, u64) {
-        let bytes = self.wants.iter().map(|want| want.document.size_bytes).sum();
-        (self.wants.len() as u64, bytes)
+        (self.wants.len() as u64, self.size_bytes)
     }
 
     /// Whether nothing is wanted any more that somebody might have.

@@ -156,7 +156,10 @@ impl Worker {
     }
 
     fn is_of_use(&self) -> bool {
-        !self.shared.stop.is_cancelled() && self.shared.plan().is_of_use(self.origin.holder.id)
+        if self.shared.stop.is_cancelled() {
+            return false;
+        }
+        !self.shared.is_listed.load(Ordering::Acquire) || self.shared.plan().is_of_use(self.origin.holder.id)
     }
 
     fn check_lies(&self) -> Result<(), HolderError> {

@@ -1,0 +1,126 @@
+//! What there is to mirror: the registry's list, held against what is here.
+
+use std::sync::atomic::Ordering;
+
+use p2p_ci::{
+    client::{CallError, registry::RegistryClient},
+    document::RfcRange,
+    limits::MAX_HOLDERS,
+    message::{DocumentEntry, IndexFilter, ListQuery},
+};
+
+use super::{Mirror, Shared};
+use crate::{
+    output::human,
+    versions::{Chosen, choose, is_tie},
+};
+
+/// Documents after which whoever waits for something to do is told: the first holders are asked while the list goes on.
+const TELL_EVERY: usize = 64;
+
+/// Puts everything into the plan that the registry knows of the selection and that is not here.
+///
+/// # Errors
+///
+/// When the registry cannot be asked; what is in the plan by then stays there.
+pub(super) async fn fill(mirror: &Mirror, shared: &Shared, client: &RegistryClient) -> Result<(), CallError> {
+    let listed = tokio::select! {
+        listed = list(mirror, shared, client) => listed,
+        () = shared.stop.cancelled() => Ok(()),
+        () = shared.failed.cancelled() => Ok(()),
+    };
+    tell(shared);
+    shared.is_listed.store(true, Ordering::Release);
+    shared.changed.notify_waiters();
+    listed
+}
+
+async fn list(mirror: &Mirror, shared: &Shared, client: &RegistryClient) -> Result<(), CallError> {
+    let formats = &mirror.selection.formats;
+    let format = match formats.as_slice() {
+        [only] => Some(*only),
+        _ => None,
+    };
+    for range in RfcRange::merged(&mirror.selection.ranges) {
+        let query = ListQuery {
+            filter: IndexFilter { range, format },
+            peer: None,
+            max_holders: MAX_HOLDERS,
+        };
+        let mut answers = client.list_documents(query).await?;
+        // The versions of one document follow each other.
+        let mut versions: Vec<DocumentEntry> = Vec::new();
+        let mut untold = 0;
+        while let Some(entry) = answers.next().await? {
+            if !formats.is_empty() && !formats.contains(&entry.document.id.key.format) {
+                continue;
+            }
+            let is_next = |last: &DocumentEntry| last.document.id.key != entry.document.id.key;
+            if versions.last().is_some_and(is_next) {
+                consider(mirror, shared, std::mem::take(&mut versions));
+                untold += 1;
+                if untold == TELL_EVERY {
+                    untold = 0;
+                    tell(shared);
+                }
+            }
+            versions.push(entry);
+        }
+        consider(mirror, shared, versions);
+    }
+    Ok(())
+}
+
+fn tell(shared: &Shared) {
+    let (documents, bytes) = shared.plan().totals();
+    shared.observer.planned(documents, bytes);
+    shared.changed.notify_waiters();
+}
+
+/// Decides whether a document is missing.
+fn consider(mirror: &Mirror, shared: &Shared, versions: Vec<DocumentEntry>) {
+    for chosen in choose(versions) {
+        let Chosen { entry, others } = &chosen;
+        if !others.is_empty() {
+            shared.summary().contested += 1;
+        }
+        match mirror.library.get(entry.document.id.key) {
+            Some(held) if held.id == entry.document.id => shared.summary().present += 1,
+            Some(held) if !mirror.replace => {
+                shared.summary().kept += 1;
+                shared.observer.note(&format!(
+                    "{} has other bytes here (SHA-256 {}) than most peers have ({}); left as it is (--force replaces it)",
+                    held.id.key,
+                    held.id.sha256.fmt_short(),
+                    entry.document.id.sha256.fmt_short()
+                ));
+            }
+            Some(_) | None => {
+                if let Some(line) = contest(entry, others) {
+                    shared.observer.note(&line);
+                }
+                shared.plan().add(chosen, rand::random());
+            }
+        }
+    }
+}
+
+/// Says which of several versions is taken, and why; `None` where there is only one.
+fn contest(entry: &DocumentEntry, others: &[DocumentEntry]) -> Option<String> {
+    let best = others.first()?;
+    let told = |entry: &DocumentEntry| {
+        let holders = human::count(u64::from(entry.holder_count), "holder");
+        format!("SHA-256 {}, {holders}", entry.document.id.sha256.fmt_short())
+    };
+    let why = if is_tie(entry, best) {
+        "a tie, which the smaller digest wins"
+    } else {
+        "held more widely"
+    };
+    Some(format!(
+        "{} exists with different bytes: took {} ({why}), not {}; `peer get --sha256` takes another",
+        entry.document.id.key,
+        told(entry),
+        told(best),
+    ))
+}
