@@ -135,7 +135,8 @@ async fn open_library(dir: &Path, state_dir: &Path, output: &mut Output) -> Resu
     .await?;
     bar.finish();
     let (library, report) = opened?;
-    for line in report.warnings.iter().chain(&report.hint) {
+    let not_shared = report.skipped.notices();
+    for line in not_shared.iter().chain(&report.warnings).chain(&report.hint) {
         output.message(line);
     }
     Ok((library, report))

@@ -2,15 +2,16 @@
 
 use std::{fmt, path::Path, time::Duration};
 
-use p2p_ci::document::DocumentKey;
+use p2p_ci::{document::DocumentKey, limits};
 
 use super::error::shown;
 
 /// Warnings that a report keeps; the rest is only counted.
-pub(super) const MAX_WARNINGS: usize = 20;
+const MAX_WARNINGS: usize = 20;
 
-/// Paths that a report keeps for each reason, as examples.
-const MAX_EXAMPLES: usize = 3;
+/// Paths that a report keeps for each reason, and files that it tells one by one: what fits a small terminal. The rest
+/// is only counted.
+const MAX_EXAMPLES: usize = 10;
 
 /// How far a scan has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,7 +94,27 @@ impl SkipReason {
             Self::Excess => "beyond what a peer can announce",
         }
     }
+
+    /// What keeps a file from being shared that is named like a document, and what to do; `None` for what nobody expects
+    /// to be shared.
+    const fn withholds(self) -> Option<&'static str> {
+        match self {
+            Self::OtherName | Self::Hidden | Self::NotUtf8 | Self::TooDeep => None,
+            Self::OutsideLink => Some("it is a link that leads out of the shared folder"),
+            Self::BrokenLink => Some("it is a link that leads nowhere"),
+            Self::FolderLink => Some("it is a link to a folder"),
+            Self::Special => Some("it is a pipe, a socket or a device"),
+            Self::TooLarge => Some("it has more than 16 MiB, which no document has"),
+            Self::Unreadable => Some("it cannot be read; check its permissions"),
+            Self::BadGzip => Some("it is no sound gzip file; copy it anew"),
+            Self::BeingWritten => Some("it is being written, and shared soon after that has ended"),
+            Self::Excess => Some("a peer cannot announce that many documents; share them from several folders"),
+        }
+    }
 }
+
+// What `SkipReason::TooLarge` tells.
+const _: () = assert!(limits::MAX_DOCUMENT_BYTES == 16 * 1024 * 1024);
 
 /// What was left out of the library, counted by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,6 +125,12 @@ pub struct Skipped {
 impl Skipped {
     /// Counts one more.
     pub(super) fn add(&mut self, reason: SkipReason, path: &Path) {
+        let path = shown(path);
+        tracing::debug!(path, "not shared: {}", reason.as_str());
+        self.count_one(reason, path);
+    }
+
+    fn count_one(&mut self, reason: SkipReason, path: String) {
         let index = match self.reasons.iter().position(|(known, _, _)| *known == reason) {
             Some(index) => index,
             None => {
@@ -118,7 +145,7 @@ impl Skipped {
         if let Some((_, count, examples)) = self.reasons.get_mut(index) {
             *count += 1;
             if examples.len() < MAX_EXAMPLES {
-                examples.push(shown(path));
+                examples.push(path);
             }
         }
     }
@@ -128,7 +155,7 @@ impl Skipped {
         for (reason, count, examples) in &other.reasons {
             examples
                 .iter()
-                .for_each(|example| self.add(*reason, Path::new(example)));
+                .for_each(|example| self.count_one(*reason, example.clone()));
             let unnamed = count.saturating_sub(u64::try_from(examples.len()).unwrap_or(u64::MAX));
             if let Some((_, total, _)) = self.reasons.iter_mut().find(|(known, _, _)| known == reason) {
                 *total += unnamed;
@@ -151,11 +178,38 @@ impl Skipped {
         self.reasons.iter().map(|(_, count, _)| count).sum()
     }
 
-    /// Each reason that occurred with its count and up to three paths below the root, escaped.
+    /// Each reason that occurred with its count and up to ten paths below the root, escaped.
     pub fn iter(&self) -> impl Iterator<Item = (SkipReason, u64, &[String])> {
         self.reasons
             .iter()
             .map(|(reason, count, examples)| (*reason, *count, examples.as_slice()))
+    }
+}
+
+impl Skipped {
+    /// What the folder's owner should know: the files that are named like documents and yet not shared, each with its
+    /// reason, one a line. Of many, ten are named, of every reason some, and the rest is counted.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        let withheld = || {
+            let reasons = self.reasons.iter();
+            reasons.filter_map(|(reason, count, examples)| Some((reason.withholds()?, *count, examples)))
+        };
+        let mut turns: Vec<(usize, String)> = withheld()
+            .flat_map(|(why, _, examples)| {
+                let told = examples.iter().map(move |path| format!("{path} is not shared: {why}"));
+                told.enumerate()
+            })
+            .collect();
+        turns.sort_by_key(|(turn, _)| *turn);
+        turns.truncate(MAX_EXAMPLES);
+        let mut lines: Vec<String> = turns.into_iter().map(|(_, line)| line).collect();
+        let total: u64 = withheld().map(|(_, count, _)| count).sum();
+        let more = total.saturating_sub(u64::try_from(lines.len()).unwrap_or(u64::MAX));
+        if more > 0 {
+            lines.push(format!("and {more} more that are not shared"));
+        }
+        lines
     }
 }
 

@@ -120,6 +120,12 @@ pub(super) fn look_at_all(inner: &Inner, look: &Look<'_>) -> Result<Option<ScanR
         let (best, other) = (shown(best), shown(other));
         report.warn(format!("{best} and {other} name the same document; {best} is shared"));
     }
+    let more = selection
+        .shadowed
+        .saturating_sub(u64::try_from(selection.competing.len()).unwrap_or(u64::MAX));
+    if more > 0 {
+        report.warn(format!("and {more} more files that name a document of another file"));
+    }
     if truncated {
         report.warn("the folder holds more files or folders than are looked at; share a smaller one".to_owned());
     }

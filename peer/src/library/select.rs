@@ -17,7 +17,7 @@ use super::{
     clock::{self, SETTLE_TIME, TICK},
     digest::{self, Digested, NoDigest},
     lock,
-    report::{MAX_WARNINGS, ScanProgress, SkipReason, Skipped},
+    report::{ScanProgress, SkipReason, Skipped},
     state::{Selected, State, Unsettled},
     walk::Sighting,
 };
@@ -26,6 +26,9 @@ use super::{
 /// that change a file without opening it (`truncate`), and lost events, end like that; a copy over a network that
 /// hangs for a while does not.
 const WRITER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pairs of files that name the same document which a look keeps: what a person reads. The rest is counted.
+const MAX_COMPETING: usize = 10;
 
 /// Everything that a selection needs.
 pub(super) struct Selector<'a> {
@@ -112,7 +115,7 @@ fn queues(mut sightings: Vec<Sighting>, selection: &mut Selection) -> Vec<Queue>
                     .filter(|best| best.identity.file() != sighting.identity.file())
                 {
                     selection.shadowed += 1;
-                    if selection.competing.len() < MAX_WARNINGS {
+                    if selection.competing.len() < MAX_COMPETING {
                         let pair = (best.candidate.path.clone(), sighting.candidate.path.clone());
                         selection.competing.push(pair);
                     }

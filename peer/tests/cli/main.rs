@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod folders;
 mod health;
 mod prompt;
 mod registries;
