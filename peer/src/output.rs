@@ -132,7 +132,18 @@ impl Output {
     pub fn message(&mut self, sentence: impl fmt::Display) {
         let _ = writeln!(self.messages, "{sentence}").and_then(|()| self.messages.flush());
     }
+
+    /// Takes away what a terminal echoes of the key that has ended a command, so that whatever comes next, be it the
+    /// prompt, begins a line.
+    pub fn wipe_key(&mut self) {
+        if self.is_stdout && io::stderr().is_terminal() {
+            let _ = self.messages.write_all(WIPE_KEY).and_then(|()| self.messages.flush());
+        }
+    }
 }
+
+/// Overwrites the `^C` that a terminal shows for the key, and leaves the cursor at the start of the line.
+const WIPE_KEY: &[u8] = b"\r  \r";
 
 /// Whether `error` only says that nobody reads the results any more.
 #[must_use]

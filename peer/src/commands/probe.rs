@@ -32,11 +32,17 @@ pub async fn explained(context: &Context, error: PeerError) -> PeerError {
     if matches!(source, CallError::Refused(_)) {
         return error;
     }
+    stranger(context).await.unwrap_or(error)
+}
+
+/// The error to tell when something else than a registry listens where the registry should be; `None` where nothing does,
+/// or where it may be one.
+pub async fn stranger(context: &Context) -> Option<PeerError> {
     match tokio::time::timeout(PROBE_TIMEOUT, first_bytes(context)).await {
         Ok(Some(bytes)) if !bytes.is_empty() && !is_settings(&bytes) => {
-            context.registry_error(CallError::Violation(described(&bytes)))
+            Some(context.registry_error(CallError::Violation(described(&bytes))))
         }
-        _ => error,
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, process::Stdio};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use crate::support::{Cluster, TEXT, send, within};
+use crate::support::{Cluster, TEXT, run, send, within};
 
 /// Joins with `folder` until it is registered, and returns what stderr got.
 async fn told_by_join(cluster: &Cluster, folder: &std::path::Path) -> String {
@@ -82,4 +82,30 @@ async fn many_such_files_are_counted() {
         1,
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn a_folder_to_be_filled_is_made_and_one_to_be_shared_is_not() {
+    let cluster = Cluster::start().await;
+    let missing = cluster.dir.path().join("missing");
+    let ran = run(cluster.peer().arg("join").arg(&missing)).await.exits(1);
+    assert!(ran.stderr.contains("does not exist; create it"), "{ran:#?}");
+    assert!(!missing.exists());
+    let deep = missing.join("deep");
+    let ran = run(cluster.peer().args(["join", "--mirror"]).arg(&deep)).await.exits(1);
+    assert!(ran.stderr.contains("its parent folder does not exist"), "{ran:#?}");
+
+    let mut child = cluster
+        .peer()
+        .args(["join", "--mirror"])
+        .arg(&missing)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = within("a line", lines.next_line()).await.unwrap().unwrap();
+    assert!(first.starts_with("sharing 0 documents of "), "{first}");
+    assert!(missing.is_dir());
+    send(&child, Signal::INT);
+    assert_eq!(within("its end", child.wait()).await.unwrap().code(), Some(0));
 }

@@ -1,13 +1,13 @@
 //! What is where the registry should be: nobody, somebody else, or a registry that goes away.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
 };
 
-use crate::support::{Cluster, Ran, TEXT, peer, run};
+use crate::support::{Cluster, Ran, TEXT, peer, run, within};
 
 /// The commands that ask a registry once.
 const COMMANDS: [&[&str]; 5] = [&["lookup", "7"], &["list"], &["peers"], &["watch"], &["get", "7"]];
@@ -104,5 +104,32 @@ async fn a_peer_is_no_registry() {
                 .starts_with(&format!("peer: http://{address} is no P2P-CI registry: ")),
             "{ran:#?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_joins_a_web_server_is_told_so() {
+    let web = stranger(b"HTTP/1.0 501 Unsupported method\r\n\r\n", true).await;
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder("alice", &[]);
+    for json in [false, true] {
+        let mut command = peer();
+        command
+            .args(["join", "--registry", &web, "--state-dir"])
+            .arg(cluster.state_dir())
+            .arg(&folder)
+            .args(json.then_some("--json"));
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let told = loop {
+            let line = within("a line", lines.next_line()).await.unwrap().unwrap();
+            if line.contains("no P2P-CI registry") {
+                break line;
+            }
+            assert!(!line.contains("not registered"), "{line}");
+        };
+        let said = "it says \\\"HTTP/1.0 501 Unsupported method\\\"";
+        let said = if json { said.to_owned() } else { said.replace('\\', "") };
+        assert!(told.contains(&format!("{web} is no P2P-CI registry: {said}")), "{told}");
     }
 }

@@ -3,6 +3,7 @@
 use std::{fs, process::Stdio, time::Duration};
 
 use rustix::process::Signal;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
 use crate::support::{Cluster, TEXT, peer, send, within};
 
@@ -44,7 +45,6 @@ async fn a_peer_that_was_never_registered_does_not_say_that_it_left() {
     let mut told = String::new();
     let mut stdout = child.stdout.take().unwrap();
     within("that it cannot register", async {
-        use tokio::io::AsyncReadExt as _;
         let mut piece = [0; 256];
         while !told.contains("not registered") {
             let count = stdout.read(&mut piece).await.unwrap();
@@ -56,6 +56,7 @@ async fn a_peer_that_was_never_registered_does_not_say_that_it_left() {
     })
     .await;
     assert!(!told.contains("left"), "{told}");
+    assert!(told.contains(" s, then at least every 30 s\n"), "{told}");
     assert_eq!(within("its end", child.wait()).await.unwrap().code(), Some(0));
 }
 
@@ -80,4 +81,58 @@ async fn a_folder_is_kept_complete_with_and_without_room_to_watch() {
         within("RFC 7", arrived).await;
         assert_eq!(fs::read_to_string(empty.join("rfc7.txt")).unwrap(), TEXT);
     }
+}
+
+#[tokio::test]
+async fn a_newcomer_whose_name_is_taken_is_told_for_how_long_it_is_tried() {
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder("alice", &[("rfc7.txt", TEXT)]);
+    let _alice = cluster.join("alice", &folder).await;
+    let mut command = cluster.peer();
+    command.args(["join", "--name", "alice"]).arg(&folder);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let told = loop {
+        let line = within("a line", lines.next_line()).await.unwrap().unwrap();
+        if line.starts_with("not registered: ") {
+            break line;
+        }
+    };
+    assert!(told.contains("another active peer is called alice; "), "{told}");
+    assert!(told.ends_with("; trying for 20 s"), "{told}");
+    send(&child, Signal::INT);
+    assert_eq!(within("its end", child.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn announcements_of_a_mirror_are_told_together() {
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder("alice", &[]);
+    const DOCUMENTS: usize = 80;
+    for number in 1..=DOCUMENTS {
+        fs::write(folder.join(format!("rfc{number}.txt")), number.to_string()).unwrap();
+    }
+    let _alice = cluster.join("alice", &folder).await;
+    let target = cluster.dir.path().join("bob");
+    let mut command = cluster.peer();
+    command.args(["join", "--mirror", "--name", "bob"]).arg(&target);
+    let began = tokio::time::Instant::now();
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (mut announced, mut told) = (0, 0);
+    while announced < DOCUMENTS {
+        let line = within("a line", lines.next_line()).await.unwrap().unwrap();
+        let Some(what) = line.strip_prefix("announced ") else {
+            continue;
+        };
+        told += 1;
+        let count = what
+            .strip_suffix(" documents")
+            .map(|count| count.parse::<usize>().unwrap());
+        announced += count.unwrap_or(1);
+    }
+    let most = began.elapsed().as_secs() + 2;
+    assert!(told <= most, "{told} lines in {:?}", began.elapsed());
+    send(&child, Signal::INT);
+    assert_eq!(within("its end", child.wait()).await.unwrap().code(), Some(0));
 }

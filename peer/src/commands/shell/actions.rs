@@ -77,8 +77,8 @@ impl Shell {
             ("connection", connection),
             ("reachable", reachable.unwrap_or_else(|| "not known".to_owned())),
             (
-                "serving on",
-                address.map_or_else(|| "no address yet".to_owned(), |address| address.to_string()),
+                "address",
+                address.map_or_else(|| "none yet".to_owned(), |address| address.to_string()),
             ),
             ("folder", shown(self.library.root())),
             ("sharing", self.counts()),

@@ -7,7 +7,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use super::Shell;
 use crate::{
-    commands::join::sentence,
+    commands::{join::sentence, probe},
     error::PeerError,
     output::Output,
     state::{PeerState, StateFile},
@@ -25,11 +25,16 @@ impl Shell {
         let patience = tokio::time::sleep(SETTLE_TIMEOUT);
         tokio::pin!(patience);
         loop {
-            let event = tokio::select! {
+            let mut event = tokio::select! {
                 event = self.events.recv() => event.ok()?,
                 name = signals.next() => return Some(name),
                 () = &mut patience => return None,
             };
+            if let NodeEvent::Disconnected { reason, .. } = &mut event
+                && let Some(error) = probe::stranger(&self.context).await
+            {
+                *reason = error.to_string();
+            }
             if let Some(notice) = self.note(&event, output) {
                 output.message(notice);
             }
@@ -69,12 +74,13 @@ impl Shell {
         match event {
             NodeEvent::Registered { .. } => self.told_of_loss = false,
             NodeEvent::Disconnected { .. } if std::mem::replace(&mut self.told_of_loss, true) => return None,
+            // `Disconnected` follows and says the same.
+            NodeEvent::Refused(_) => return None,
             NodeEvent::Serving(_)
             | NodeEvent::Reachability(_)
             | NodeEvent::Announced(_)
             | NodeEvent::Withdrawn(_)
             | NodeEvent::Rejected(..)
-            | NodeEvent::Refused(_)
             | NodeEvent::Disconnected { .. }
             | NodeEvent::Left => {}
             NodeEvent::Broken(part) => self.broken = Some(part),
