@@ -50,7 +50,7 @@ pub async fn run(context: &Context, args: &ShellArgs) -> Result<Exit, PeerError>
     let state_dir = StateDir::resolve(&args.sharing.state)?;
     let (library, report) = tokio::select! {
         opened = open_library(&args.dir, state_dir.path(), &mut output) => opened?,
-        _ = signals.next() => return Ok(Exit::Interrupted),
+        _ = signals.next() => return Ok(Exit::Done),
     };
     let documents = human::count(report.documents as u64, "document");
     let ignored = human::count(report.skipped.total(), "other file");

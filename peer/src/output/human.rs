@@ -53,14 +53,23 @@ pub fn span(span: Duration) -> String {
 /// How long ago `time` was by this machine's clock, in whole units: `12 s`, `3 min`. Times to come are `0 s` ago.
 #[must_use]
 pub fn ago(time: UnixSeconds) -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| now.as_secs());
+    let now = seconds_now();
     let then = u64::try_from(time.0).unwrap_or(0);
     match now.saturating_sub(then) {
         seconds @ 0..10 => format!("{seconds} s"),
         seconds => span(Duration::from_secs(seconds)),
     }
+}
+
+fn seconds_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
+}
+
+/// Now, by this machine's clock, as [`utc`] shows it.
+#[must_use]
+pub fn utc_now() -> String {
+    utc(UnixSeconds(i64::try_from(seconds_now()).unwrap_or(i64::MAX)))
 }
 
 /// A point of time in UTC as RFC 3339 has it: `2026-07-01T12:00:03Z`. Years beyond its range are shown as its bounds.

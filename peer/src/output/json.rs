@@ -12,7 +12,7 @@ use serde_json::ser::{Formatter, Serializer};
 
 pub use self::objects::{
     DocumentObject, ErrorObject, GetObject, GetOutcome, HolderObject, JoinEvent, MirrorObject, MirrorSummary,
-    PeerObject, WatchLine,
+    PeerObject, WatchLine, WatchObject,
 };
 
 /// `object` as one line of JSON, without the end of the line.

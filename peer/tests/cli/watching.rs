@@ -32,11 +32,18 @@ impl Watching {
         watching
     }
 
+    /// The next line, without its time.
     async fn next(&mut self) -> String {
-        within("a line of a watch", self.lines.next_line())
+        let line = within("a line of a watch", self.lines.next_line())
             .await
             .unwrap()
-            .expect("the watch has ended")
+            .expect("the watch has ended");
+        if line.starts_with('{') {
+            return line;
+        }
+        let (time, event) = line.split_once(' ').unwrap();
+        assert_time(time);
+        event.to_owned()
     }
 
     /// Passes over lines until one that contains `part`.
@@ -54,6 +61,13 @@ impl Watching {
         .unwrap();
         (within("its end", self.child.wait()).await.unwrap().code(), messages)
     }
+}
+
+/// Whether `time` looks as RFC 3339 has it.
+#[track_caller]
+fn assert_time(time: &str) {
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    assert_eq!(shape, "0000-00-00T00:00:00Z", "{time}");
 }
 
 #[tokio::test]
@@ -103,7 +117,10 @@ async fn programs_read_what_happens() {
     };
     while !complete(&events) {
         let line = within("an event", lines.next_line()).await.unwrap().unwrap();
-        events.push(serde_json::from_str(&line).unwrap());
+        let mut event: Value = serde_json::from_str(&line).unwrap();
+        let time = event.as_object_mut().unwrap().remove("time").unwrap();
+        assert_time(time.as_str().unwrap());
+        events.push(event);
     }
     assert_eq!(
         (&events[0]["event"], &events[0]["name"]),
@@ -123,17 +140,33 @@ async fn programs_read_what_happens() {
 }
 
 #[tokio::test]
-async fn the_registrys_end_is_exit_code_4() {
+async fn a_registry_that_comes_back_is_watched_again() {
     let cluster = Cluster::start().await;
-    let watch = Watching::start(&cluster, &[], "watching 0 peers").await;
+    let mut people = Watching::start(&cluster, &[], "watching 0 peers").await;
+    let mut programs = Watching::start(&cluster, &["--json"], "snapshot_end").await;
     let Cluster { registry, dir: _dir } = cluster;
+    let address = registry.local_addr();
     within("the registry's end", registry.shutdown()).await;
-    let (code, messages) = watch.end().await;
-    assert_eq!(code, Some(4), "{messages}");
+    let gone = people.next().await;
     assert!(
-        messages.lines().count() == 1 && !messages.contains("is no P2P-CI registry"),
-        "{messages}"
+        gone.starts_with("the registry is gone: ") && gone.ends_with(" s, then at least every 30 s"),
+        "{gone}"
     );
+    let gone: Value = serde_json::from_str(&programs.next().await).unwrap();
+    assert_eq!(gone["event"], "disconnected");
+    assert!(gone["reason"].is_string() && gone["retry_in_ms"].is_u64(), "{gone}");
+
+    let _registry = registry::Server::bind(registry::Config::at(address)).await.unwrap();
+    people
+        .until("the registry is back; what follows is the state anew")
+        .await;
+    assert_eq!(people.next().await, "watching 0 peers");
+    programs.until("\"connected\"").await;
+    programs.until("snapshot_end").await;
+    for watch in [people, programs] {
+        send(&watch.child, Signal::INT);
+        assert_eq!(watch.end().await, (Some(0), String::new()));
+    }
 }
 
 #[tokio::test]

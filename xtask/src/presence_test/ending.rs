@@ -146,7 +146,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// Every peer must have learnt why its session ended, and every watcher must have ended.
+    /// Every peer must have learnt why its session ended, and every watcher that it has.
     fn check_told(&mut self) -> Result<()> {
         for peer in &mut self.peers {
             let (reason, _) = peer.wait_for("that it lost the registry", SOON, |value| {
@@ -155,17 +155,19 @@ impl Crowd {
             ensure!(reason.contains("shutting down"), "a peer was told: {reason:?}");
         }
         for watcher in &mut self.watchers {
-            watcher.process().ends_with_code(4, SOON)?;
+            watcher.wait_for("that it lost the registry", SOON, |value| {
+                is_event(value, "disconnected").then_some(())
+            })?;
         }
         Ok(())
     }
 
     fn leave(mut self) -> Result<()> {
-        for peer in &mut self.peers {
-            peer.process().signal(Signal::TERM)?;
+        for process in self.peers.iter_mut().chain(&mut self.watchers) {
+            process.process().signal(Signal::TERM)?;
         }
-        for peer in &mut self.peers {
-            peer.process().ends_well(SOON)?;
+        for process in self.peers.iter_mut().chain(&mut self.watchers) {
+            process.process().ends_well(SOON)?;
         }
         drop((self.rude, self.silent));
         Ok(())

@@ -120,6 +120,36 @@ pub enum WatchLine<'a> {
     },
     /// Events were lost; a new snapshot follows.
     Reset,
+    /// The registry was lost.
+    Disconnected {
+        /// Why.
+        reason: &'a str,
+        /// When it is tried again.
+        retry_in_ms: u64,
+    },
+    /// The registry is back; a new snapshot follows.
+    Connected,
+}
+
+impl<'a> WatchLine<'a> {
+    /// The registry was lost.
+    #[must_use]
+    pub fn disconnected(reason: &'a str, retry_in: Duration) -> Self {
+        Self::Disconnected {
+            reason,
+            retry_in_ms: whole_millis(retry_in),
+        }
+    }
+}
+
+/// Something that `watch` prints, with the time at which it came.
+#[derive(Debug, Serialize)]
+pub struct WatchObject<'a> {
+    /// What happened.
+    #[serde(flatten)]
+    pub line: WatchLine<'a>,
+    /// When this machine heard of it, as RFC 3339 has it.
+    pub time: String,
 }
 
 /// A peer by its id and name.
