@@ -28,7 +28,7 @@ use p2p_ci::{
 use crate::{
     config::{Cli, Command, DurabilityArg, TargetArgs},
     error::{Exit, PeerError},
-    library::{Durability, Library, ScanReport, Target},
+    library::{Durability, Library, ScanReport},
     output::{Output, progress::Progress},
 };
 
@@ -99,15 +99,13 @@ async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send
     }
 }
 
-/// Opens the folder that downloads are written to.
-async fn target_of(args: &TargetArgs) -> Result<Target, PeerError> {
-    let durability = match args.durability.unwrap_or(DurabilityArg::End) {
+/// When files are forced to the disk that are written as `args` say.
+fn durability_of(args: &TargetArgs) -> Durability {
+    match args.durability.unwrap_or(DurabilityArg::End) {
         DurabilityArg::None => Durability::None,
         DurabilityArg::End => Durability::End,
         DurabilityArg::File => Durability::File,
-    };
-    let to = args.to.clone();
-    Ok(blocking("opening the target folder", move || Target::open(&to, durability)).await??)
+    }
 }
 
 /// Ends blocking work when whoever waits for it no longer does.

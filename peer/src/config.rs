@@ -2,16 +2,16 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use p2p_ci::{
-    digest::DigestPrefix,
-    document::{Format, RfcNumber, RfcRange},
-    identity::PeerName,
-    registry_url::RegistryUrl,
-};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, builder::Resettable};
+use p2p_ci::{digest::DigestPrefix, document::Format, identity::PeerName, registry_url::RegistryUrl};
+
+use crate::wanted::{Wanted, WantedError, WantedNumber, shortened};
+
+/// The environment's name for the registry.
+const REGISTRY_VARIABLE: &str = "P2PCI_REGISTRY";
 
 /// The exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 usage, 3 not found (no active peer has it), \
@@ -25,7 +25,7 @@ pub struct Cli {
     #[arg(
         long,
         global = true,
-        env = "P2PCI_REGISTRY",
+        env = REGISTRY_VARIABLE,
         default_value = "http://127.0.0.1:7734",
         value_name = "URL"
     )]
@@ -33,6 +33,19 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line, or tells what is wrong with it and ends the process. An empty `P2PCI_REGISTRY` counts as
+    /// none.
+    #[must_use]
+    pub fn read() -> Self {
+        let mut command = Self::command();
+        if std::env::var_os(REGISTRY_VARIABLE).is_some_and(|value| value.is_empty()) {
+            command = command.mut_arg("registry", |arg| arg.env(Resettable::Reset));
+        }
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// What a peer can do.
@@ -43,6 +56,7 @@ pub enum Command {
     /// Downloads RFCs from peers that have them, and verifies every byte.
     Get(GetArgs),
     /// Downloads everything that the peers around hold and that the target folder lacks.
+    #[command(mut_arg("json", |arg| arg.help("Prints one object that sums up what was done, as JSON")))]
     Mirror(MirrorArgs),
     /// Shows who has an RFC.
     Lookup(LookupArgs),
@@ -55,7 +69,7 @@ pub enum Command {
     /// Shares DIR and takes commands at a prompt.
     Shell(ShellArgs),
     /// Tells by its exit code whether the peer that runs here serves documents.
-    Healthcheck(StateArgs),
+    Healthcheck(HealthcheckArgs),
 }
 
 /// How a peer takes part.
@@ -66,10 +80,10 @@ pub struct SharingArgs {
     pub name: Option<PeerName>,
     /// Serves documents on this address; port 0 lets the system choose [default: the local address by which the
     /// registry is reached, port 0].
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_address)]
     pub listen: Option<SocketAddr>,
     /// Tells others this address instead of the one that the registry sees; its operator must allow that.
-    #[arg(long, value_name = "IP:PORT", conflicts_with = "advertise_port")]
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "advertise_port", value_parser = parse_address)]
     pub advertise: Option<SocketAddr>,
     /// Tells others this port instead of the one that is listened on, for a forwarded port.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
@@ -94,6 +108,17 @@ pub struct StateArgs {
     /// Remembers digests and the peer's address here [default: $XDG_STATE_HOME/p2pci, or ~/.local/state/p2pci].
     #[arg(long, env = "P2PCI_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+}
+
+/// `peer healthcheck`.
+#[derive(Debug, Args)]
+pub struct HealthcheckArgs {
+    /// Where the peers that run here tell about themselves.
+    #[command(flatten)]
+    pub state: StateArgs,
+    /// Takes the place of the option of that name, which no registry is needed for.
+    #[arg(long, hide = true)]
+    registry: Option<RegistryUrl>,
 }
 
 /// `peer join`.
@@ -144,12 +169,12 @@ pub enum DurabilityArg {
 /// `peer get`.
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// The RFCs, as numbers or ranges: 9110, rfc9110, 1-10.
-    #[arg(required = true, value_name = "N")]
-    pub ranges: Vec<RfcRange>,
-    /// The format to get.
-    #[arg(long, default_value_t = Format::Txt)]
-    pub format: Format,
+    /// The RFCs, as numbers, ranges or names of files: 9110, rfc9110, 1-10, rfc9110.txt.
+    #[arg(required = true, value_name = "N", allow_negative_numbers = true)]
+    pub ranges: Vec<Wanted>,
+    /// The format to get [default: txt, or that of the file names].
+    #[arg(long)]
+    pub format: Option<Format>,
     /// Only from this peer: its name, its id or its address.
     #[arg(long, value_name = "PEER")]
     pub from: Option<String>,
@@ -165,8 +190,8 @@ pub struct GetArgs {
 #[derive(Debug, Args)]
 pub struct MirrorArgs {
     /// Only these RFCs, as numbers or ranges [default: all].
-    #[arg(value_name = "RANGES")]
-    pub ranges: Vec<RfcRange>,
+    #[arg(value_name = "RANGES", allow_negative_numbers = true, value_parser = parse_mirrored)]
+    pub ranges: Vec<Wanted>,
     /// Only these formats. May be repeated [default: all].
     #[arg(long)]
     pub format: Vec<Format>,
@@ -185,8 +210,8 @@ pub struct MirrorArgs {
 #[derive(Debug, Args)]
 pub struct LookupArgs {
     /// The RFCs' numbers.
-    #[arg(required = true, value_name = "N")]
-    pub numbers: Vec<RfcNumber>,
+    #[arg(required = true, value_name = "N", allow_negative_numbers = true, value_parser = parse_single)]
+    pub numbers: Vec<WantedNumber>,
     /// Only this format.
     #[arg(long)]
     pub format: Option<Format>,
@@ -199,8 +224,8 @@ pub struct LookupArgs {
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Only these RFCs, as numbers or ranges [default: all].
-    #[arg(value_name = "RANGES")]
-    pub ranges: Vec<RfcRange>,
+    #[arg(value_name = "RANGES", allow_negative_numbers = true)]
+    pub ranges: Vec<Wanted>,
     /// Only this format.
     #[arg(long)]
     pub format: Option<Format>,
@@ -231,6 +256,30 @@ pub struct ShellArgs {
     pub sharing: SharingArgs,
 }
 
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "use IP:PORT, for example 127.0.0.1:5000, 0.0.0.0:5000 or [::]:5000; port 0 lets the system choose".to_owned()
+    })
+}
+
+fn parse_single(text: &str) -> Result<WantedNumber, String> {
+    let wanted: Wanted = text.parse().map_err(|error: WantedError| error.to_string())?;
+    let single = wanted.single(&format!("`peer list {}` shows ranges", wanted.range));
+    single.map_err(|error| error.to_string())
+}
+
+/// What is to be mirrored; a folder where a number should be was meant for `--to`.
+fn parse_mirrored(text: &str) -> Result<Wanted, String> {
+    text.parse().map_err(|error: WantedError| {
+        let has_digits = text.contains(|c: char| c.is_ascii_digit());
+        if !has_digits || text.contains('/') || Path::new(text).is_dir() {
+            format!("this is no RFC number; did you mean --to {}?", shortened(text))
+        } else {
+            error.to_string()
+        }
+    })
+}
+
 /// A network, or a single address as people write it.
 fn parse_network(text: &str) -> Result<ipnet::IpNet, String> {
     text.parse::<ipnet::IpNet>()
@@ -247,8 +296,6 @@ fn parse_uploads(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -125,6 +125,15 @@ impl PeerError {
     }
 }
 
+/// The error for a peer that the user named and that is not active.
+#[must_use]
+pub fn no_such_peer(named: &str) -> PeerError {
+    PeerError::NotFound(format!(
+        "no active peer is called {}; `peer peers` lists them",
+        escaped(named)
+    ))
+}
+
 fn exit_of_call(error: &CallError) -> Exit {
     match error {
         CallError::Unreachable { .. } | CallError::TimedOut { .. } => Exit::Unreachable,

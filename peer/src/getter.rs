@@ -15,9 +15,10 @@ use p2p_ci::{
 
 use crate::{
     commands::Context,
-    error::PeerError,
+    destination::Destination,
+    error::{PeerError, no_such_peer},
     fetch::{FetchError, FetchJob, Fetched, fetch},
-    library::{StoreError, Target},
+    library::StoreError,
     versions::{MAX_VERSIONS, rank},
 };
 
@@ -61,19 +62,31 @@ pub enum How {
 pub struct Getter {
     context: Context,
     client: RegistryClient,
-    target: Target,
+    destination: Destination,
     wish: Wish,
 }
 
 impl Getter {
-    /// Gets what `wish` says into `target`.
+    /// Gets what `wish` says into `destination`.
     #[must_use]
-    pub fn new(context: Context, client: RegistryClient, target: Target, wish: Wish) -> Self {
+    pub fn new(context: Context, client: RegistryClient, destination: Destination, wish: Wish) -> Self {
         Self {
             context,
             client,
-            target,
+            destination,
             wish,
+        }
+    }
+
+    /// Makes sure that the peer is active that the wish names, if it names one.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::NotFound`] when it is not, and [`PeerError::Registry`].
+    pub async fn check_holder(&self) -> Result<(), PeerError> {
+        match &self.wish.from {
+            Some(from) => self.peer(from).await.map(drop),
+            None => Ok(()),
         }
     }
 
@@ -93,10 +106,12 @@ impl Getter {
             format: self.wish.format,
         };
         let mut versions = self.find(key).await?;
+        let elsewhere = self.elsewhere(key, &versions).await;
         let present = self.present(key).await?;
         if let Some((path, sha256)) = present {
             if let Some(at) = versions.iter().position(|entry| entry.document.id.sha256 == sha256) {
                 let entry = versions.remove(at);
+                versions.extend(elsewhere);
                 return Ok(Got {
                     entry,
                     others: versions,
@@ -113,7 +128,21 @@ impl Getter {
                 return Err(PeerError::Kept(message));
             }
         }
-        self.first_to_be_had(key, versions, started, progress).await
+        let mut got = self.first_to_be_had(key, versions, started, progress).await?;
+        got.others.extend(elsewhere);
+        Ok(got)
+    }
+
+    /// Where one peer is asked alone: versions that it does not have and others do. Who wants to know has not asked, so
+    /// that they cannot be found out is no failure.
+    async fn elsewhere(&self, key: DocumentKey, versions: &[DocumentEntry]) -> Vec<DocumentEntry> {
+        if self.wish.from.is_none() || !self.wish.sha256_prefix.as_str().is_empty() {
+            return Vec::new();
+        }
+        let mut entries = self.ask_everybody(key).await.unwrap_or_default();
+        let known = |entry: &DocumentEntry| versions.iter().any(|version| version.document.id == entry.document.id);
+        entries.retain(|entry| !known(entry));
+        entries
     }
 
     /// Downloads the first of `versions` of which a holder delivers the bytes. When none does, tells why the first one,
@@ -128,11 +157,12 @@ impl Getter {
         let mut first_error = None;
         let mut missed: Vec<(DocumentEntry, String)> = Vec::new();
         let mut versions = versions.into_iter().take(MAX_VERSIONS);
+        let target = self.destination.open().await?;
         while let Some(entry) = versions.next() {
             started(&entry);
             let job = FetchJob {
                 entry: &entry,
-                target: &self.target,
+                target,
                 replace: self.wish.replace,
                 registry: self.client.address().ip(),
                 progress,
@@ -170,7 +200,7 @@ impl Getter {
 
     /// The file that is there already, with its digest.
     async fn present(&self, key: DocumentKey) -> Result<Option<(PathBuf, Sha256)>, PeerError> {
-        let target = self.target.clone();
+        let target = self.destination.open().await?.clone();
         let existing = tokio::task::spawn_blocking(move || target.existing(key)).await;
         let existing =
             existing.map_err(|error| PeerError::system("looking at the target")(std::io::Error::other(error)))??;
@@ -267,8 +297,7 @@ impl Getter {
                 return Ok(peer);
             }
         }
-        let message = format!("no active peer is called {}; `peer peers` lists them", escaped(wanted));
-        Err(PeerError::NotFound(message))
+        Err(no_such_peer(wanted))
     }
 }
 

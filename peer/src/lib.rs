@@ -2,18 +2,20 @@
 //!
 //! # Modules, in reading order
 //!
-//! - [`config`], [`limits`], [`error`]: the command line, the bounds, what can go wrong and its exit code.
+//! - [`config`], [`wanted`], [`limits`], [`error`]: the command line and how RFCs are asked for on it, the bounds, what
+//!   can go wrong and its exit code.
 //! - [`library`]: documents on disk, as they are shared and as they are stored.
 //! - [`node`]: a peer at work, made of [`share`] (the server, with [`serve`] in front of [`uploads`]) and [`uplink`] (the
 //!   session with the registry, with [`backoff`] between attempts).
-//! - [`fetch`]: one document from one of its holders; [`getter`]: one RFC by its number; [`mirror`]: everything;
-//!   [`versions`]: which of several versions they take.
+//! - [`fetch`]: one document from one of its holders; [`getter`]: one RFC by its number, into a [`destination`];
+//!   [`mirror`]: everything; [`versions`]: which of several versions they take.
 //! - [`commands`]: one module for each verb of the command line; [`output`]: how results are shown; [`state`]: what a
 //!   running peer tells about itself on disk.
 
 pub mod backoff;
 pub mod commands;
 pub mod config;
+pub mod destination;
 pub mod error;
 pub mod fetch;
 pub mod getter;
@@ -29,3 +31,4 @@ pub mod uplink;
 pub mod uploads;
 pub mod versions;
 pub mod vital;
+pub mod wanted;

@@ -2,7 +2,6 @@
 
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
-use clap::Parser as _;
 use p2p_ci::logging;
 use peer::{commands, config::Cli, output};
 
@@ -13,7 +12,7 @@ const MAX_BLOCKING_THREADS: usize = 64;
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     // Every command tells what matters by itself; RUST_LOG=info adds what an operator may want to know.
     logging::init("warn");
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,25 +1,24 @@
 //! `peer get`: downloads RFCs by their numbers.
 
-use std::path::Path;
+mod report;
 
 use p2p_ci::{
-    document::{Document, RfcNumber},
-    message::Holder,
+    document::{DocumentKey, Format, RfcNumber, RfcRange},
     shutdown::Signals,
+    text::escaped,
 };
 
-use super::{Context, target_of};
+use self::report::report;
+use super::{Context, durability_of};
 use crate::{
     config::{DurabilityArg, GetArgs, TargetArgs},
+    destination::Destination,
     error::{Exit, PeerError},
-    getter::{Getter, Got, How, Wish},
+    getter::{Getter, Wish},
+    library::StoreError,
     limits,
-    output::{
-        Output, human,
-        json::{GetObject, GetOutcome, HolderObject},
-        progress::Progress,
-    },
-    versions::is_tie,
+    output::{Output, human, json::GetObject, progress::Progress},
+    wanted::{Wanted, format_of},
 };
 
 /// Downloads each RFC that was asked for, until a signal arrives.
@@ -46,48 +45,203 @@ pub(super) async fn get_all(
     args: &GetArgs,
     interrupted: impl Future<Output = ()>,
 ) -> Result<Exit, PeerError> {
-    let numbers = numbers_of(args)?;
+    let asked = numbers_of(args)?;
+    let told = args
+        .ranges
+        .iter()
+        .map(|wanted| wanted.format.or(args.format).or(Some(Format::Txt)));
+    let format = format_of(told, args.format)?.unwrap_or(Format::Txt);
     let mut output = Output::standard(args.target.json);
     tokio::pin!(interrupted);
-    let client = tokio::select! {
-        client = context.connect() => client?,
-        () = &mut interrupted => return Ok(Exit::Interrupted),
+    let opening = async {
+        let download = Download::open(context, args, format, asked.len()).await?;
+        let checked = download.getter.check_holder().await;
+        Ok::<_, PeerError>((download, checked))
     };
-    let target = target_of(&durable(&args.target, numbers.len())).await?;
-    let wish = Wish {
-        format: args.format,
-        from: args.from.clone(),
-        sha256_prefix: args.sha256.clone().unwrap_or_default(),
-        replace: args.target.force,
+    let opened = tokio::select! {
+        opened = opening => opened,
+        () = &mut interrupted => return Ok(tell_interrupted(&mut output)),
     };
-    let getter = Getter::new(context.clone(), client, target.clone(), wish);
-    let mut tally = Tally::default();
-    let mut is_interrupted = false;
-    for number in numbers {
-        let result = tokio::select! {
-            result = get_one(&getter, number, args, &mut output) => result,
-            () = &mut interrupted => {
-                is_interrupted = true;
-                break;
-            }
+    let (mut download, checked) = opened?;
+    if let Err(error) = checked {
+        return download.give_up(&asked, error, &mut output);
+    }
+    let ended = tokio::select! {
+        ended = download.get_each(&asked, &mut output) => Some(ended),
+        () = &mut interrupted => None,
+    };
+    download.tell_missing(&mut output);
+    download.destination.finish().await?;
+    match ended {
+        Some(ended) => ended.map(|()| download.tally.exit()),
+        None => Ok(tell_interrupted(&mut output)),
+    }
+}
+
+fn tell_interrupted(output: &mut Output) -> Exit {
+    output.wipe_key();
+    output.message("interrupted; what was saved before is complete");
+    Exit::Interrupted
+}
+
+/// An RFC that was asked for.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    number: RfcNumber,
+    /// Whether it was asked for as one of a range.
+    in_range: bool,
+}
+
+/// Downloads of one command line.
+struct Download<'a> {
+    args: &'a GetArgs,
+    format: Format,
+    destination: Destination,
+    getter: Getter,
+    tally: Tally,
+    /// RFCs of ranges that nobody has, which people are told together.
+    missing: Vec<RfcRange>,
+}
+
+impl<'a> Download<'a> {
+    async fn open(context: &Context, args: &'a GetArgs, format: Format, files: usize) -> Result<Self, PeerError> {
+        let client = context.connect().await?;
+        let durability = durability_of(&durable(&args.target, files));
+        let destination = Destination::new(args.target.to.clone(), durability).await?;
+        let wish = Wish {
+            format,
+            from: args.from.clone(),
+            sha256_prefix: args.sha256.clone().unwrap_or_default(),
+            replace: args.target.force,
         };
-        match result {
-            Ok(exit) => tally.count(exit),
-            // What was got before is there, and the rest would fail alike.
-            Err(error @ PeerError::Registry { .. }) if tally.done > 0 => {
-                output.message(&error);
-                tally.count(error.exit());
-                break;
-            }
-            Err(error) => return Err(error),
+        Ok(Self {
+            args,
+            format,
+            getter: Getter::new(context.clone(), client, destination.clone(), wish),
+            destination,
+            tally: Tally::default(),
+            missing: Vec::new(),
+        })
+    }
+
+    fn key(&self, number: RfcNumber) -> DocumentKey {
+        DocumentKey {
+            number,
+            format: self.format,
         }
     }
-    super::blocking("writing to the disk", move || target.finish()).await??;
-    Ok(if is_interrupted {
-        Exit::Interrupted
-    } else {
-        tally.exit()
-    })
+
+    async fn get_each(&mut self, asked: &[Asked], output: &mut Output) -> Result<(), PeerError> {
+        for asked in asked {
+            match self.get_one(*asked, output).await {
+                Ok(exit) => self.tally.count(exit),
+                // What was got before is there, and the rest would fail alike.
+                Err(error @ PeerError::Registry { .. }) if self.tally.done > 0 => {
+                    output.message(&error);
+                    self.tally.count(error.exit());
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_one(&mut self, asked: Asked, output: &mut Output) -> Result<Exit, PeerError> {
+        let progress = std::sync::OnceLock::new();
+        let shown_on: &Output = output;
+        let started = |entry: &p2p_ci::message::DocumentEntry| {
+            let bar = Progress::download(shown_on, &entry.document.id.key.to_string(), entry.document.size_bytes);
+            // Called once a download; a second bar would be a defect without harm.
+            let _ = progress.set(bar);
+        };
+        let received = |bytes: u64| {
+            if let Some(bar) = progress.get() {
+                Progress::advance(bar, bytes);
+            }
+        };
+        let result = self.getter.get(asked.number, started, &received).await;
+        if let Some(bar) = progress.get() {
+            bar.finish();
+        }
+        let error = match result {
+            Ok(got) => {
+                report(&got, self.args.from.as_deref(), output)?;
+                return Ok(Exit::Done);
+            }
+            Err(error) => error,
+        };
+        if dooms_all(&error) {
+            return Err(error);
+        }
+        if output.is_json() {
+            output.object(&GetObject::failed(self.key(asked.number), &error))?;
+        } else if asked.in_range && self.args.sha256.is_none() && matches!(error, PeerError::NotFound(_)) {
+            self.missing.push(RfcRange {
+                first: asked.number,
+                last: asked.number,
+            });
+            return Ok(error.exit());
+        }
+        output.message(&error);
+        Ok(error.exit())
+    }
+
+    /// Tells in one line which RFCs of ranges nobody has.
+    fn tell_missing(&self, output: &mut Output) {
+        let [first, ..] = self.missing.as_slice() else {
+            return;
+        };
+        let runs = RfcRange::merged(&self.missing);
+        let who = match &self.args.from {
+            Some(from) => format!("{} does not have", escaped(from)),
+            None => "no active peer has".to_owned(),
+        };
+        let count = human::numbers(&runs);
+        if count == 1 {
+            output.message(format_args!("{who} {}", self.key(first.first)));
+            return;
+        }
+        let format = match self.format {
+            Format::Txt => String::new(),
+            other @ (Format::Html | Format::Pdf | Format::Xml | Format::Json) => format!(" as {other}"),
+        };
+        output.message(format_args!(
+            "{who} {count} of them{format}: {}",
+            human::runs(&runs, SHOWN_RUNS)
+        ));
+    }
+
+    /// Ends before anything was tried, for a reason that holds for all.
+    fn give_up(&self, asked: &[Asked], error: PeerError, output: &mut Output) -> Result<Exit, PeerError> {
+        if dooms_all(&error) {
+            return Err(error);
+        }
+        if output.is_json() {
+            for asked in asked {
+                output.object(&GetObject::failed(self.key(asked.number), &error))?;
+            }
+        }
+        output.message(&error);
+        Ok(error.exit())
+    }
+}
+
+/// Runs of consecutive numbers that one line names: with it, less than 300 bytes.
+const SHOWN_RUNS: usize = 8;
+
+/// Whether what failed for one RFC would fail for each: the registry, or the folder to write to.
+fn dooms_all(error: &PeerError) -> bool {
+    matches!(
+        error,
+        PeerError::Registry { .. }
+            | PeerError::Store(
+                StoreError::NoParent(_)
+                    | StoreError::NotAFolder(_)
+                    | StoreError::NotWritable { .. }
+                    | StoreError::PartFolder(_)
+            )
+    )
 }
 
 /// Files up to which each is forced to the disk by itself: forcing the whole file system once, which is cheaper for
@@ -102,8 +256,13 @@ fn durable(args: &TargetArgs, files: usize) -> TargetArgs {
     args
 }
 
+/// Whether these are more RFCs than one command line may ask for.
+pub(super) fn is_too_much(args: &GetArgs) -> bool {
+    numbers_of(args).is_err()
+}
+
 /// The numbers asked for, bounded.
-fn numbers_of(args: &GetArgs) -> Result<Vec<RfcNumber>, PeerError> {
+fn numbers_of(args: &GetArgs) -> Result<Vec<Asked>, PeerError> {
     let too_many = || {
         PeerError::Usage(format!(
             "more than {} RFCs; `peer mirror` fetches many at once",
@@ -111,126 +270,16 @@ fn numbers_of(args: &GetArgs) -> Result<Vec<RfcNumber>, PeerError> {
         ))
     };
     let mut numbers = Vec::new();
-    for range in &args.ranges {
+    for Wanted { range, .. } in &args.ranges {
         let count = u64::from(range.last.get() - range.first.get()) + 1;
         if numbers.len() as u64 + count > limits::MAX_GET_NUMBERS as u64 {
             return Err(too_many());
         }
-        numbers.extend((range.first.get()..=range.last.get()).filter_map(RfcNumber::new));
+        let in_range = count > 1;
+        let of_range = (range.first.get()..=range.last.get()).filter_map(RfcNumber::new);
+        numbers.extend(of_range.map(|number| Asked { number, in_range }));
     }
     Ok(numbers)
-}
-
-async fn get_one(getter: &Getter, number: RfcNumber, args: &GetArgs, output: &mut Output) -> Result<Exit, PeerError> {
-    let progress = std::sync::OnceLock::new();
-    let shown_on: &Output = output;
-    let started = |entry: &p2p_ci::message::DocumentEntry| {
-        let bar = Progress::download(shown_on, &entry.document.id.key.to_string(), entry.document.size_bytes);
-        // Called once a download; a second bar would be a defect without harm.
-        let _ = progress.set(bar);
-    };
-    let received = |bytes: u64| {
-        if let Some(bar) = progress.get() {
-            Progress::advance(bar, bytes);
-        }
-    };
-    let result = getter.get(number, started, &received).await;
-    if let Some(bar) = progress.get() {
-        bar.finish();
-    }
-    match result {
-        Ok(got) => {
-            report(&got, output)?;
-            Ok(Exit::Done)
-        }
-        Err(error @ PeerError::Registry { .. }) => Err(error),
-        Err(error) => {
-            let key = p2p_ci::document::DocumentKey {
-                number,
-                format: args.format,
-            };
-            if output.is_json() {
-                output.object(&GetObject::failed(key, &error))?;
-            }
-            output.message(&error);
-            Ok(error.exit())
-        }
-    }
-}
-
-/// Tells what was got, from whom, how fast, and that it was verified.
-pub(super) fn report(got: &Got, output: &mut Output) -> Result<(), PeerError> {
-    let document = &got.entry.document;
-    let key = document.id.key;
-    let sha256 = document.id.sha256;
-    for (version, why) in &got.missed {
-        output.message(format_args!(
-            "{key}: SHA-256 {}, which most peers have, could not be had: {}; took the next version",
-            version.document.id.sha256.fmt_short(),
-            p2p_ci::text::escaped(why),
-        ));
-    }
-    for other in &got.others {
-        output.message(format_args!(
-            "{key} exists with other bytes too: SHA-256 {} ({}); --sha256 chooses",
-            other.document.id.sha256.fmt_short(),
-            human::count(u64::from(other.holder_count), "holder"),
-        ));
-    }
-    if !got.others.is_empty() {
-        let holders = human::count(u64::from(got.entry.holder_count), "holder");
-        let tie = got.others.iter().any(|other| is_tie(&got.entry, other));
-        let why = if tie {
-            "; a tie, which the smaller digest wins"
-        } else {
-            ""
-        };
-        output.message(format_args!(
-            "{key}: took SHA-256 {} ({holders}{why})",
-            sha256.fmt_short()
-        ));
-    }
-    match &got.how {
-        How::Present(path) if output.is_json() => {
-            output.object(&described(GetObject::new(key, GetOutcome::Present), document, path))
-        }
-        How::Present(path) => {
-            let path = p2p_ci::text::escaped(&path.to_string_lossy()).to_string();
-            output.lines(format_args!(
-                "{key}: {path} is already there with the same bytes, SHA-256 {sha256}"
-            ))
-        }
-        How::Fetched(fetched) => {
-            for detour in &fetched.detours {
-                let Holder { name, address, .. } = &detour.holder;
-                let error = p2p_ci::text::escaped(&detour.error.to_string()).to_string();
-                output.message(format_args!(
-                    "{key}: {name} ({address}) failed: {error}; went on elsewhere"
-                ));
-            }
-            if output.is_json() {
-                let mut object = described(GetObject::new(key, GetOutcome::Saved), document, &fetched.path);
-                object.holder = Some(HolderObject::from(&fetched.holder));
-                object.duration = Some(fetched.duration);
-                return output.object(&object);
-            }
-            output.lines(format_args!(
-                "{key}: saved as {}, {} bytes from {} ({}), {}, SHA-256 verified {sha256}",
-                p2p_ci::text::escaped(&fetched.path.to_string_lossy()),
-                document.size_bytes,
-                fetched.holder.name,
-                fetched.holder.address,
-                human::rate(fetched.received_bytes, fetched.duration),
-            ))
-        }
-    }
-}
-
-fn described<'a>(mut object: GetObject<'a>, document: &Document, path: &'a Path) -> GetObject<'a> {
-    object.path = Some(path);
-    object.size_bytes = Some(document.size_bytes);
-    object.sha256 = Some(document.id.sha256.to_string());
-    object
 }
 
 /// What came of many downloads.

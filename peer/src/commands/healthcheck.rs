@@ -4,7 +4,7 @@ use p2p_ci::client::{CallError, FILE_TRANSFER_SERVICE, check_health};
 
 use super::Context;
 use crate::{
-    config::StateArgs,
+    config::HealthcheckArgs,
     error::{Exit, PeerError},
     output::Output,
     state::{PeerState, StateDir},
@@ -16,7 +16,7 @@ use crate::{
 ///
 /// When the state folder cannot be read, or stdout cannot be written to. That a peer is not healthy is no error but an
 /// [`Exit`].
-pub async fn run(context: &Context, args: &StateArgs) -> Result<Exit, PeerError> {
+pub async fn run(context: &Context, args: &HealthcheckArgs) -> Result<Exit, PeerError> {
     let mut output = Output::standard(false);
     show(context, args, &mut output).await
 }
@@ -26,8 +26,8 @@ pub async fn run(context: &Context, args: &StateArgs) -> Result<Exit, PeerError>
 /// # Errors
 ///
 /// As [`run`].
-pub async fn show(context: &Context, args: &StateArgs, output: &mut Output) -> Result<Exit, PeerError> {
-    let dir = StateDir::resolve(args)?;
+pub async fn show(context: &Context, args: &HealthcheckArgs, output: &mut Output) -> Result<Exit, PeerError> {
+    let dir = StateDir::resolve(&args.state)?;
     let peers = dir.live_peers()?;
     if peers.is_empty() {
         output.message(format_args!("no peer runs with the state folder {}", dir.shown()));

@@ -1,7 +1,9 @@
 //! `peer list`: the documents that active peers share.
 
 use p2p_ci::{
+    client::CallError,
     document::RfcRange,
+    failure::Reason,
     identity::{PeerName, SessionId},
     limits,
     message::{DocumentEntry, IndexFilter, ListQuery, PeerRef},
@@ -11,12 +13,13 @@ use p2p_ci::{
 use super::Context;
 use crate::{
     config::ListArgs,
-    error::{Exit, PeerError},
+    error::{Exit, PeerError, no_such_peer},
     output::{
         Output,
         json::DocumentObject,
         table::{Column, Fit, Table},
     },
+    wanted::format_of,
 };
 
 const COLUMNS: [Column; 6] = [
@@ -57,26 +60,33 @@ pub async fn run(context: &Context, args: &ListArgs) -> Result<Exit, PeerError> 
 /// As [`run`].
 pub async fn show(context: &Context, args: &ListArgs, output: &mut Output) -> Result<Exit, PeerError> {
     let peer = args.peer.as_deref().map(peer_ref).transpose()?;
+    let format = format_of(args.ranges.iter().map(|wanted| wanted.format), args.format)?;
+    let ranges: Vec<RfcRange> = args.ranges.iter().map(|wanted| wanted.range).collect();
     let client = context.connect().await?;
     let mut listing = Listing::new(output);
-    for range in RfcRange::merged(&args.ranges) {
-        let filter = IndexFilter {
-            range,
-            format: args.format,
-        };
+    for range in RfcRange::merged(&ranges) {
+        let filter = IndexFilter { range, format };
         let query = ListQuery {
             filter,
             peer: peer.clone(),
             max_holders: limits::DEFAULT_LIST_HOLDERS,
         };
         let answer = client.list_documents(query).await;
-        let mut entries = answer.map_err(|error| context.registry_error(error))?;
-        while let Some(entry) = entries.next().await.map_err(|error| context.registry_error(error))? {
+        let mut entries = answer.map_err(|error| located(context, args, error))?;
+        while let Some(entry) = entries.next().await.map_err(|error| located(context, args, error))? {
             listing.add(&entry, output)?;
         }
     }
     listing.end(output)?;
     Ok(Exit::Done)
+}
+
+/// An error of the registry, which knows no command that lists peers.
+fn located(context: &Context, args: &ListArgs, error: CallError) -> PeerError {
+    match (&args.peer, &error) {
+        (Some(peer), CallError::Refused(failure)) if failure.reason == Reason::PeerNotFound => no_such_peer(peer),
+        _ => context.registry_error(error),
+    }
 }
 
 /// A list of documents in the making.

@@ -14,7 +14,12 @@ use super::Context;
 use crate::{
     config::LookupArgs,
     error::{Exit, PeerError},
-    output::{Output, json::DocumentObject, screen::Screen},
+    output::{
+        Output,
+        json::{DocumentObject, MissingObject},
+        screen::Screen,
+    },
+    wanted::format_of,
 };
 
 /// Runs the command.
@@ -34,19 +39,16 @@ pub async fn run(context: &Context, args: &LookupArgs) -> Result<Exit, PeerError
 ///
 /// As [`run`].
 pub async fn show(context: &Context, args: &LookupArgs, output: &mut Output) -> Result<Exit, PeerError> {
+    let format = format_of(args.numbers.iter().map(|wanted| wanted.format), args.format)?;
     let client = context.connect().await?;
     let mut seen = HashSet::new();
-    let numbers: Vec<RfcNumber> = args
-        .numbers
-        .iter()
-        .copied()
-        .filter(|number| seen.insert(*number))
-        .collect();
+    let wanted = args.numbers.iter().map(|wanted| wanted.number);
+    let numbers: Vec<RfcNumber> = wanted.filter(|number| seen.insert(*number)).collect();
     let mut found = 0;
     for batch in numbers.chunks(limits::MAX_LOOKUP_NUMBERS) {
         let query = LookupManyQuery {
             numbers: batch.to_vec(),
-            format: args.format,
+            format,
             max_holders: limits::MAX_HOLDERS,
         };
         let mut answers = client
@@ -61,7 +63,12 @@ pub async fn show(context: &Context, args: &LookupArgs, output: &mut Output) -> 
                 return Err(context.registry_error(CallError::Violation(what)));
             };
             if answer.documents.is_empty() {
-                output.message(nobody_has(*number, args.format));
+                let told = nobody_has(*number, format);
+                if output.is_json() {
+                    let error = PeerError::NotFound(told.clone());
+                    output.object(&MissingObject::new(*number, format, &error))?;
+                }
+                output.message(told);
                 continue;
             }
             show_documents(&answer.documents, found > 0, output)?;

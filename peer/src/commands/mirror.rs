@@ -18,10 +18,11 @@ use p2p_ci::{
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, join::node_config, open_library, target_of};
+use super::{Context, blocking, durability_of, join::node_config, open_library};
 use crate::{
     config::MirrorArgs,
     error::{Exit, PeerError},
+    library::Target,
     limits,
     mirror::{Mirror, MirrorError, Observer, Selection, Summary},
     node::Node,
@@ -32,6 +33,7 @@ use crate::{
     },
     state::StateDir,
     uplink::NodeEvent,
+    wanted::format_of,
 };
 
 /// Failures that are shown one by one; the rest is counted.
@@ -48,8 +50,10 @@ const PAUSE_WITHOUT_REGISTRY: Duration = Duration::from_secs(5);
 pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError> {
     let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
     let mut output = Output::standard(args.target.json);
+    let selection = selection_of(args)?;
     let client = context.connect().await?;
-    let target = target_of(&args.target).await?;
+    let (to, durability) = (args.target.to.clone(), durability_of(&args.target));
+    let target = blocking("opening the target folder", move || Target::open(&to, durability)).await??;
     let state = StateDir::resolve(&args.sharing.state)?;
     let (library, _report) = tokio::select! {
         opened = open_library(&args.target.to, state.path(), &mut output) => opened?,
@@ -66,10 +70,7 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
         dialer: Arc::clone(&context.dialer),
         library,
         target,
-        selection: Selection {
-            ranges: args.ranges.clone(),
-            formats: args.format.clone(),
-        },
+        selection,
         replace: args.target.force,
         stop: CancellationToken::new(),
     };
@@ -102,6 +103,23 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
     report(&summary, began.elapsed(), &mut output)
 }
 
+/// What is to be mirrored.
+fn selection_of(args: &MirrorArgs) -> Result<Selection, PeerError> {
+    let named = format_of(args.ranges.iter().map(|wanted| wanted.format), None)?;
+    let formats = match named {
+        Some(named) if args.format.iter().any(|format| *format != named) => {
+            let mistake = format!("a file name says {named}, but --format another one; leave one of them out");
+            return Err(PeerError::Usage(mistake));
+        }
+        Some(named) => vec![named],
+        None => args.format.clone(),
+    };
+    Ok(Selection {
+        ranges: args.ranges.iter().map(|wanted| wanted.range).collect(),
+        formats,
+    })
+}
+
 /// Waits until a part has failed without which this peer is none; for ever where nothing is shared.
 async fn broken(node: Option<&Node>) -> &'static str {
     let Some(mut events) = node.map(Node::events) else {
@@ -127,6 +145,7 @@ fn report(summary: &Summary, took: Duration, output: &mut Output) -> Result<Exit
         ));
     }
     if summary.interrupted {
+        output.wipe_key();
         output.message("interrupted; run it again to go on where it stopped");
     }
     if exit_of(summary) == Exit::NotFound {

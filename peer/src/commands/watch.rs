@@ -4,7 +4,6 @@ use std::convert::Infallible;
 
 use p2p_ci::{
     client::registry::{RegistryClient, WatchEvents},
-    document::RfcRange,
     message::{Changed, PeerInfo, WatchEvent},
     shutdown::Signals,
     text::escaped,
@@ -190,12 +189,7 @@ fn told_change(verb: &str, changed: &Changed, shown_ranges: usize) -> String {
     }
     let hidden = changed.ranges.get(shown_ranges..).unwrap_or_default();
     if !hidden.is_empty() {
-        let numbers = hidden.iter().map(numbers).sum();
-        line.push_str(&format!(" and {} more", human::count(numbers, "RFC")));
+        line.push_str(&format!(" and {} more", human::count(human::numbers(hidden), "RFC")));
     }
     line
-}
-
-fn numbers(range: &RfcRange) -> u64 {
-    u64::from(range.last.get() - range.first.get()) + 1
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use p2p_ci::document::UnixSeconds;
+use p2p_ci::document::{RfcRange, UnixSeconds};
 
 const SECONDS_PER_MINUTE: u64 = 60;
 const SECONDS_PER_HOUR: u64 = 60 * SECONDS_PER_MINUTE;
@@ -35,6 +35,27 @@ fn exact(bytes: u64) -> f64 {
 pub fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
+}
+
+/// How many numbers there are in `ranges`.
+#[must_use]
+pub fn numbers(ranges: &[RfcRange]) -> u64 {
+    let numbers = ranges
+        .iter()
+        .map(|range| u64::from(range.last.get() - range.first.get()) + 1);
+    numbers.sum()
+}
+
+/// Ranges in one line: `1-100, 102`. Of more than `shown`, the numbers in the others are counted: `1-100, 102 and 17 more`.
+#[must_use]
+pub fn runs(ranges: &[RfcRange], shown: usize) -> String {
+    let (shown, hidden) = ranges.split_at_checked(shown).unwrap_or((ranges, &[]));
+    let shown: Vec<String> = shown.iter().map(ToString::to_string).collect();
+    let more = match numbers(hidden) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// A span: `0.04 s`, `3.2 s`, `3 min`, `2 h`, `5 d`. The larger, the coarser.
@@ -151,6 +172,14 @@ mod tests {
         for (seconds, expected) in table {
             assert_eq!(utc(UnixSeconds(seconds)), expected);
         }
+    }
+
+    #[test]
+    fn runs_are_bounded() {
+        let ranges: Vec<RfcRange> = ["1-100", "102", "105-106"].map(|range| range.parse().unwrap()).into();
+        assert_eq!(runs(&ranges, 3), "1-100, 102, 105-106");
+        assert_eq!(runs(&ranges, 2), "1-100, 102 and 2 more");
+        assert_eq!(numbers(&ranges), 103);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 //!
 //! Characters that could act on a terminal are written as `\uXXXX`: the same string to a program, harmless to a person.
 
+mod get;
 mod objects;
+mod watch;
 
 use std::io::{self, Write};
 
@@ -10,9 +12,12 @@ use p2p_ci::text::escaped;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-pub use self::objects::{
-    DocumentObject, ErrorObject, GetObject, GetOutcome, HolderObject, JoinEvent, MirrorObject, MirrorSummary,
-    PeerObject, WatchLine, WatchObject,
+pub use self::{
+    get::{GetObject, GetOutcome, MissedObject, VersionObject},
+    objects::{
+        DocumentObject, ErrorObject, HolderObject, JoinEvent, MirrorObject, MirrorSummary, MissingObject, PeerObject,
+    },
+    watch::{WatchLine, WatchObject},
 };
 
 /// `object` as one line of JSON, without the end of the line.

@@ -36,15 +36,25 @@ async fn lookup_ends_with_0_3_or_6() {
         "no active peer has RFC 9999\nno active peer has RFC 10000\n"
     );
     assert!(none.stdout.is_empty());
+    let file = cluster.run("lookup rfc7.txt").await.exits(0);
+    assert!(file.stdout.starts_with("RFC 7: A Title\n"), "{file:#?}");
+    let other = cluster.run("lookup rfc7.html").await.exits(3);
+    assert_eq!(other.stderr, "no active peer has RFC 7 (html)\n");
     let other = cluster.run("lookup 7 --format html").await.exits(3);
     assert_eq!(other.stderr, "no active peer has RFC 7 (html)\n");
     let largest = cluster.run("lookup 4294967295 --json").await.exits(3);
-    assert!(largest.stdout.is_empty());
+    assert_eq!(
+        largest.objects(),
+        [
+            json!({"number": u32::MAX, "format": null, "error": {"reason": "RFC_NOT_FOUND",
+            "message": "no active peer has RFC 4294967295"}})
+        ]
+    );
 
     let some = cluster.run("lookup 9999 7 --json").await.exits(6);
     assert_eq!(
         (some.objects().len(), some.stderr.as_str()),
-        (1, "no active peer has RFC 9999\n")
+        (2, "no active peer has RFC 9999\n")
     );
 
     alice.signal(rustix::process::Signal::KILL);
@@ -105,7 +115,10 @@ async fn json_has_the_fields_that_scripts_rely_on() {
     );
     assert!(cluster.run("list 9- --json").await.exits(0).stdout.is_empty());
     let nobody = cluster.run("list --peer nobody").await.exits(3);
-    assert!(nobody.stderr.contains("nobody"), "{nobody:#?}");
+    assert_eq!(
+        nobody.stderr,
+        "peer: no active peer is called nobody; `peer peers` lists them\n"
+    );
 }
 
 #[tokio::test]

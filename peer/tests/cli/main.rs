@@ -11,6 +11,7 @@
 
 mod answers;
 mod folders;
+mod getting;
 mod health;
 mod prompt;
 mod registries;

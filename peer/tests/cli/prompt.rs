@@ -96,11 +96,11 @@ async fn every_verb_works() {
 async fn mistakes_do_not_end_it() {
     let cluster = Cluster::start().await;
     let folder = cluster.folder("dora", &[]);
-    let script =
-        "lokup 5\nlookup rfc-2616x\nadd /no/such/rfc5.txt\nadd \"\n\n  \n\u{1b}[2J\nconnect https://x\nlookup 5";
+    let script = "get 10001-16000\nlokup 5\nlookup rfc-2616x\nadd /no/such/rfc5.txt\nadd \"\n\n  \n\u{1b}[2J\nconnect https://x\nlookup 5";
     let ran = typed(&cluster, &folder, script).await.exits(0);
     let told = |part: &str| assert!(ran.stderr.contains(part), "no \"{part}\" in\n{}", ran.stderr);
     told("unknown command \"lokup\"; did you mean \"lookup\"? (help lists them)\n");
+    told("more than 1000 RFCs; run `peer mirror` in another terminal to fetch that many\n");
     told("\"rfc-2616x\" is no RFC number");
     told("cannot read /no/such/rfc5.txt: ");
     told("a quote is not closed\n");

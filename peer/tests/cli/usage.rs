@@ -11,7 +11,7 @@ fn told(ran: &crate::support::Ran, what: &str) {
 
 #[tokio::test]
 async fn mistakes_are_told_with_exit_code_2() {
-    let table: [(&[&str], &str); 14] = [
+    let table: [(&[&str], &str); 25] = [
         (&[], "Usage: peer"),
         (&["--nonsense"], "--nonsense"),
         (&["lokup", "5"], "'lookup'"),
@@ -20,6 +20,23 @@ async fn mistakes_are_told_with_exit_code_2() {
         (&["lookup", "0"], "start at 1"),
         (&["lookup", "4294967296"], "larger than any RFC number"),
         (&["lookup", "5", "--format", "ps"], "no format"),
+        (&["lookup", "1-10"], "1-10 is a range; `peer list 1-10` shows ranges"),
+        (&["lookup", "-5"], "RFC numbers start at 1"),
+        (&["get", "-5"], "RFC numbers start at 1; write 5, or 1-5"),
+        (&["get", "9110,9111"], "separate with spaces: 9110 9111"),
+        (&["get", "1..10"], "for a range, write 1-10"),
+        (
+            &["get", "rfc5.txt", "--format", "html"],
+            "a file name says txt, but --format says html",
+        ),
+        (&["get", "1-1001"], "more than 1000 RFCs; `peer mirror`"),
+        (&["mirror", "rfcs"], "did you mean --to rfcs?"),
+        (&["mirror", "/tmp/1"], "did you mean --to /tmp/1?"),
+        (&["mirror", "rfc-2616x"], "is no RFC number"),
+        (
+            &["join", ".", "--listen", "5000"],
+            "use IP:PORT, for example 127.0.0.1:5000",
+        ),
         (&["list", "9-1"], "ends before it starts"),
         (&["list", "1-99999999999"], "larger than any RFC number"),
         (
@@ -74,4 +91,21 @@ async fn no_folder_for_state_is_told() {
     .await
     .exits(2);
     told(&ran, "--state-dir");
+}
+
+#[tokio::test]
+async fn an_empty_registry_in_the_environment_counts_as_none() {
+    let ran = run(peer().arg("peers").env("P2PCI_REGISTRY", "")).await;
+    // A registry may well run at the usual address.
+    assert!(matches!(ran.code, Some(0 | 4)), "{ran:#?}");
+    let ran = run(peer().args(["peers", "--registry", ""])).await.exits(2);
+    told(&ran, "no registry address");
+}
+
+#[tokio::test]
+async fn help_tells_of_options_what_they_do_for_that_command() {
+    let help = run(peer().args(["healthcheck", "--help"])).await.exits(0);
+    assert!(!help.stdout.contains("--registry"), "{help:#?}");
+    let help = run(peer().args(["mirror", "--help"])).await.exits(0);
+    assert!(help.stdout.contains("one object that sums up"), "{help:#?}");
 }

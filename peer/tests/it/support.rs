@@ -14,9 +14,10 @@ use p2p_ci::{
 };
 use peer::{
     commands::Context,
+    destination::Destination,
     error::PeerError,
     getter::{Getter, Got, Wish},
-    library::{Durability, Library, Target},
+    library::{Durability, Library},
     node::{Node, NodeConfig},
     uplink::LinkState,
 };
@@ -226,8 +227,8 @@ pub(crate) async fn is_known(client: &RegistryClient, fingerprint: Fingerprint) 
 
 /// Gets one RFC into `folder`, as `peer get` does.
 pub(crate) async fn get(registry: &TestRegistry, folder: &Path, value: u32, wish: Wish) -> Result<Got, PeerError> {
-    let target = Target::open(folder, Durability::None).unwrap();
-    let getter = Getter::new(registry.context(), registry.client().await, target, wish);
+    let destination = Destination::new(folder.to_owned(), Durability::None).await.unwrap();
+    let getter = Getter::new(registry.context(), registry.client().await, destination, wish);
     getter.get(number(value), |_| {}, &|_| {}).await
 }
 

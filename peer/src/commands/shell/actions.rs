@@ -27,8 +27,10 @@ use crate::{
     },
     config::{GetArgs, TargetArgs},
     error::PeerError,
+    limits,
     output::Output,
     uplink::{LinkState, NodeEvent},
+    wanted::{WantedNumber, format_of},
 };
 
 impl Shell {
@@ -139,9 +141,10 @@ impl Shell {
     }
 
     /// `query`: what the shared folder has.
-    fn query(&self, numbers: &[RfcNumber], output: &mut Output) -> Result<(), PeerError> {
-        for &number in numbers {
-            let formats = Format::ALL.into_iter();
+    fn query(&self, numbers: &[WantedNumber], output: &mut Output) -> Result<(), PeerError> {
+        for &WantedNumber { number, format } in numbers {
+            let wanted = |candidate: &Format| format.is_none_or(|format| format == *candidate);
+            let formats = Format::ALL.into_iter().filter(wanted);
             let documents: Vec<_> = formats
                 .filter_map(|format| self.library.get(DocumentKey { number, format }))
                 .collect();
@@ -165,11 +168,12 @@ impl Shell {
 
     /// `lookup`: which other peers have an RFC.
     async fn lookup(&self, lookup: &LookupVerb, output: &mut Output) -> Result<(), PeerError> {
+        let format = format_of(lookup.numbers.iter().map(|wanted| wanted.format), lookup.format)?;
         let mut apart = false;
-        for &number in &lookup.numbers {
+        for &WantedNumber { number, .. } in &lookup.numbers {
             let query = LookupQuery {
                 number,
-                format: lookup.format,
+                format,
                 sha256_prefix: Default::default(),
                 max_holders: MAX_HOLDERS,
             };
@@ -180,7 +184,7 @@ impl Shell {
                 }
                 Ok(_) => return Err(self.unexpected()),
                 Err(CallError::Refused(failure)) if failure.reason == Reason::RfcNotFound => {
-                    let told = nobody_has(number, lookup.format);
+                    let told = nobody_has(number, format);
                     output.message(told.replace("no active peer", "no other active peer"));
                 }
                 Err(error) => return Err(self.context.registry_error(error)),
@@ -191,13 +195,12 @@ impl Shell {
 
     /// `list`: what the other peers share, page by page.
     async fn list(&self, list: &ListVerb, output: &mut Output) -> Result<(), PeerError> {
+        let format = format_of(list.ranges.iter().map(|wanted| wanted.format), list.format)?;
+        let ranges: Vec<RfcRange> = list.ranges.iter().map(|wanted| wanted.range).collect();
         let mut listing = Listing::new(output);
-        for range in RfcRange::merged(&list.ranges) {
+        for range in RfcRange::merged(&ranges) {
             let mut query = ListPageQuery {
-                filter: IndexFilter {
-                    range,
-                    format: list.format,
-                },
+                filter: IndexFilter { range, format },
                 page_size: MAX_BATCH_DOCUMENTS,
                 after: None,
             };
@@ -243,6 +246,12 @@ impl Shell {
                 json: false,
             },
         };
+        if get::is_too_much(&args) {
+            return Err(PeerError::Usage(format!(
+                "more than {} RFCs; run `peer mirror` in another terminal to fetch that many",
+                limits::MAX_GET_NUMBERS
+            )));
+        }
         // It has told what failed by itself; its exit code is of no use here.
         get::get_all(&self.context, &args, std::future::pending())
             .await

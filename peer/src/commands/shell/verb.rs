@@ -11,10 +11,12 @@ use clap::{
 };
 use p2p_ci::{
     digest::DigestPrefix,
-    document::{Format, RfcNumber, RfcRange},
+    document::{Format, RfcNumber},
     registry_url::RegistryUrl,
     text::escaped,
 };
+
+use crate::wanted::{Wanted, WantedError, WantedNumber};
 
 /// A line of the shell.
 #[derive(Debug, Parser)]
@@ -40,7 +42,7 @@ pub(super) enum Verb {
     },
     /// Shows the registration, the address, and what is shared.
     State,
-    /// Copies a file into the shared folder, where others can get it.
+    /// Copies a file into the shared folder for others to get.
     Add {
         /// The file, which is left as it is.
         path: PathBuf,
@@ -51,8 +53,8 @@ pub(super) enum Verb {
     /// Shows what the shared folder has of an RFC.
     Query {
         /// The RFCs' numbers.
-        #[arg(required = true, value_name = "N")]
-        numbers: Vec<RfcNumber>,
+        #[arg(required = true, value_name = "N", allow_negative_numbers = true, value_parser = parse_own)]
+        numbers: Vec<WantedNumber>,
     },
     /// Shows which other peers have an RFC.
     Lookup(LookupVerb),
@@ -60,7 +62,7 @@ pub(super) enum Verb {
     List(ListVerb),
     /// Lists the active peers.
     Peers,
-    /// Downloads RFCs into the shared folder, and verifies every byte.
+    /// Downloads RFCs into the shared folder.
     #[command(visible_alias = "get")]
     Download(DownloadVerb),
     /// Leaves.
@@ -78,8 +80,8 @@ pub(super) enum Verb {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(super) struct LookupVerb {
     /// The RFCs' numbers.
-    #[arg(required = true, value_name = "N")]
-    pub(super) numbers: Vec<RfcNumber>,
+    #[arg(required = true, value_name = "N", allow_negative_numbers = true, value_parser = parse_single)]
+    pub(super) numbers: Vec<WantedNumber>,
     /// Only this format.
     #[arg(long)]
     pub(super) format: Option<Format>,
@@ -89,8 +91,8 @@ pub(super) struct LookupVerb {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(super) struct ListVerb {
     /// Only these RFCs, as numbers or ranges [default: all].
-    #[arg(value_name = "RANGES")]
-    pub(super) ranges: Vec<RfcRange>,
+    #[arg(value_name = "RANGES", allow_negative_numbers = true)]
+    pub(super) ranges: Vec<Wanted>,
     /// Only this format.
     #[arg(long)]
     pub(super) format: Option<Format>,
@@ -100,11 +102,11 @@ pub(super) struct ListVerb {
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(super) struct DownloadVerb {
     /// The RFCs, as numbers or ranges: 9110, rfc9110, 1-10.
-    #[arg(required = true, value_name = "N")]
-    pub(super) ranges: Vec<RfcRange>,
-    /// The format to get.
-    #[arg(long, default_value_t = Format::Txt)]
-    pub(super) format: Format,
+    #[arg(required = true, value_name = "N", allow_negative_numbers = true)]
+    pub(super) ranges: Vec<Wanted>,
+    /// The format to get [default: txt, or that of the file names].
+    #[arg(long)]
+    pub(super) format: Option<Format>,
     /// Only from this peer: its name, its id or its address.
     #[arg(long, value_name = "PEER")]
     pub(super) from: Option<String>,
@@ -114,6 +116,15 @@ pub(super) struct DownloadVerb {
     /// Replaces existing files whose bytes differ.
     #[arg(long)]
     pub(super) force: bool,
+}
+
+fn parse_single(text: &str) -> Result<WantedNumber, WantedError> {
+    let wanted: Wanted = text.parse()?;
+    wanted.single(&format!("list {} shows ranges", wanted.range))
+}
+
+fn parse_own(text: &str) -> Result<WantedNumber, WantedError> {
+    text.parse::<Wanted>()?.single("query takes single numbers")
 }
 
 /// What a line was.

@@ -1,11 +1,11 @@
 //! The objects themselves.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use p2p_ci::{
-    document::{Document, DocumentKey},
+    document::{Document, Format, RfcNumber},
     identity::SessionId,
-    message::{Changed, DocumentEntry, Holder, PeerInfo, PeerLabel, Reachability, WatchEvent},
+    message::{DocumentEntry, Holder, PeerInfo, Reachability},
 };
 use serde::Serialize;
 
@@ -39,6 +39,27 @@ impl<'a> From<&'a DocumentEntry> for DocumentObject<'a> {
             title: title.as_str(),
             holder_count: entry.holder_count,
             holders: entry.holders.iter().map(HolderObject::from).collect(),
+        }
+    }
+}
+
+/// An RFC that `lookup` did not find.
+#[derive(Debug, Serialize)]
+pub struct MissingObject {
+    number: u32,
+    /// `null` where any would have done.
+    format: Option<&'static str>,
+    error: ErrorObject,
+}
+
+impl MissingObject {
+    /// An RFC that no active peer has.
+    #[must_use]
+    pub fn new(number: RfcNumber, format: Option<Format>, error: &PeerError) -> Self {
+        Self {
+            number: number.get(),
+            format: format.map(Format::extension),
+            error: ErrorObject::from(error),
         }
     }
 }
@@ -92,194 +113,6 @@ impl<'a> From<&'a PeerInfo> for PeerObject<'a> {
             uploads: peer.upload_count,
         }
     }
-}
-
-/// Something that `watch` prints.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum WatchLine<'a> {
-    /// An active peer; part of a snapshot.
-    Peer(PeerObject<'a>),
-    /// The snapshot is complete.
-    SnapshotEnd,
-    /// A peer has registered.
-    Joined(PeerObject<'a>),
-    /// A peer has left or was lost.
-    Left(LabelObject<'a>),
-    /// A peer announced documents.
-    Announced(ChangedObject<'a>),
-    /// A peer withdrew documents.
-    Withdrawn(ChangedObject<'a>),
-    /// It became known whether a peer can be reached.
-    Reachability {
-        /// The peer.
-        #[serde(flatten)]
-        peer: LabelObject<'a>,
-        /// The verdict.
-        reachability: &'static str,
-    },
-    /// Events were lost; a new snapshot follows.
-    Reset,
-    /// The registry was lost.
-    Disconnected {
-        /// Why.
-        reason: &'a str,
-        /// When it is tried again.
-        retry_in_ms: u64,
-    },
-    /// The registry is back; a new snapshot follows.
-    Connected,
-}
-
-impl<'a> WatchLine<'a> {
-    /// The registry was lost.
-    #[must_use]
-    pub fn disconnected(reason: &'a str, retry_in: Duration) -> Self {
-        Self::Disconnected {
-            reason,
-            retry_in_ms: whole_millis(retry_in),
-        }
-    }
-}
-
-/// Something that `watch` prints, with the time at which it came.
-#[derive(Debug, Serialize)]
-pub struct WatchObject<'a> {
-    /// What happened.
-    #[serde(flatten)]
-    pub line: WatchLine<'a>,
-    /// When this machine heard of it, as RFC 3339 has it.
-    pub time: String,
-}
-
-/// A peer by its id and name.
-#[derive(Debug, Serialize)]
-pub struct LabelObject<'a> {
-    peer_id: String,
-    name: &'a str,
-}
-
-impl<'a> From<&'a PeerLabel> for LabelObject<'a> {
-    fn from(label: &'a PeerLabel) -> Self {
-        Self {
-            peer_id: label.id.to_string(),
-            name: label.name.as_str(),
-        }
-    }
-}
-
-/// Documents of one format that came or went with one peer.
-#[derive(Debug, Serialize)]
-pub struct ChangedObject<'a> {
-    #[serde(flatten)]
-    peer: LabelObject<'a>,
-    format: &'static str,
-    ranges: Vec<String>,
-}
-
-impl<'a> From<&'a Changed> for ChangedObject<'a> {
-    fn from(changed: &'a Changed) -> Self {
-        Self {
-            peer: LabelObject::from(&changed.peer),
-            format: changed.format.extension(),
-            ranges: changed.ranges.iter().map(ToString::to_string).collect(),
-        }
-    }
-}
-
-impl<'a> From<&'a WatchEvent> for WatchLine<'a> {
-    fn from(event: &'a WatchEvent) -> Self {
-        match event {
-            WatchEvent::Peer(peer) => Self::Peer(peer.into()),
-            WatchEvent::SnapshotEnd => Self::SnapshotEnd,
-            WatchEvent::Joined(peer) => Self::Joined(peer.into()),
-            WatchEvent::Left(label) => Self::Left(label.into()),
-            WatchEvent::Announced(changed) => Self::Announced(changed.into()),
-            WatchEvent::Withdrawn(changed) => Self::Withdrawn(changed.into()),
-            WatchEvent::Reachability(label, reachability) => Self::Reachability {
-                peer: label.into(),
-                reachability: reachability.as_str(),
-            },
-            WatchEvent::Reset => Self::Reset,
-        }
-    }
-}
-
-/// How a download ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GetOutcome {
-    /// The document was downloaded, verified and stored.
-    Saved,
-    /// The same bytes were there already.
-    Present,
-    /// Neither.
-    Failed,
-}
-
-/// One document of `get`. What does not apply to its outcome is `null`.
-#[derive(Debug, Serialize)]
-pub struct GetObject<'a> {
-    /// The RFC's number.
-    pub number: u32,
-    /// The format, by its extension.
-    pub format: &'static str,
-    /// How it ended.
-    pub outcome: GetOutcome,
-    /// Where the file is.
-    #[serde(serialize_with = "lossy")]
-    pub path: Option<&'a Path>,
-    /// Length of the document.
-    pub size_bytes: Option<u64>,
-    /// Digest of the document, as 64 digits.
-    pub sha256: Option<String>,
-    /// The peer that the last byte came from.
-    pub holder: Option<HolderObject<'a>>,
-    /// How long the download took.
-    #[serde(serialize_with = "millis", rename = "duration_ms")]
-    pub duration: Option<Duration>,
-    /// Why it failed.
-    pub error: Option<ErrorObject>,
-}
-
-impl<'a> GetObject<'a> {
-    /// A document that ended so, with everything else still to be filled in.
-    #[must_use]
-    pub fn new(key: DocumentKey, outcome: GetOutcome) -> Self {
-        Self {
-            number: key.number.get(),
-            format: key.format.extension(),
-            outcome,
-            path: None,
-            size_bytes: None,
-            sha256: None,
-            holder: None,
-            duration: None,
-            error: None,
-        }
-    }
-
-    /// A document that could not be had.
-    #[must_use]
-    pub fn failed(key: DocumentKey, error: &PeerError) -> Self {
-        Self {
-            error: Some(ErrorObject::from(error)),
-            ..Self::new(key, GetOutcome::Failed)
-        }
-    }
-}
-
-/// Paths that are no Unicode are shown as far as they are.
-fn lossy<S: serde::Serializer>(path: &Option<&Path>, serializer: S) -> Result<S::Ok, S::Error> {
-    path.map(Path::to_string_lossy).serialize(serializer)
-}
-
-fn millis<S: serde::Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    span.map(whole_millis).serialize(serializer)
-}
-
-fn whole_millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Why something failed.
@@ -405,4 +238,9 @@ impl<'a> JoinEvent<'a> {
             retry_in_ms: whole_millis(retry_in),
         }
     }
+}
+
+/// A span as JSON has it.
+pub(super) fn whole_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -38,19 +38,28 @@ fn lines_are_verbs_with_arguments() {
     assert_eq!(
         verb("query RFC 791 rfc2616"),
         Verb::Query {
-            numbers: vec![number(791), number(2616)]
+            numbers: [791, 2616]
+                .map(|value| WantedNumber {
+                    number: number(value),
+                    format: None
+                })
+                .into()
         }
     );
     let Verb::Download(download) = verb("get 1-3 RFC 9110 --from alice --force") else {
         panic!()
     };
     assert_eq!(
-        download.ranges.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        download
+            .ranges
+            .iter()
+            .map(|wanted| wanted.range.to_string())
+            .collect::<Vec<_>>(),
         ["1-3", "9110"]
     );
     assert_eq!(
         (download.from.as_deref(), download.force, download.format),
-        (Some("alice"), true, Format::Txt)
+        (Some("alice"), true, None)
     );
 }
 
@@ -100,6 +109,9 @@ fn other_mistakes_are_one_short_line() {
     );
     assert!(mistaken("lookup").contains("<N>"));
     assert!(mistaken("download 9-1").contains("ends before it starts"));
+    assert!(mistaken("lookup 1-10").contains("1-10 is a range; list 1-10 shows ranges"));
+    assert!(mistaken("download -5").contains("RFC numbers start at 1"));
+    assert!(mistaken("download 1,2").contains("separate with spaces: 1 2"));
     assert!(mistaken("connect https://x").contains("https is not supported"));
     assert_eq!(mistaken("add \"x"), "a quote is not closed");
     assert!(mistaken("add x\\").contains("backslash"));
@@ -122,7 +134,7 @@ fn help_knows_every_verb() {
         };
         assert!(one.contains("Usage: "), "{one}");
     }
-    assert!(all.lines().all(|line| line.len() <= 100), "{all}");
+    assert!(all.lines().all(|line| line.len() <= 80), "{all}");
     assert!(matches!(help(Some("lokup")), Parsed::Mistake(told) if told.contains("\"lookup\"")));
 }
 
