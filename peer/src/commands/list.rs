@@ -24,9 +24,10 @@ use crate::{
 
 const COLUMNS: [Column; 6] = [
     Column::number("RFC", Fit::Whole).usually(5),
-    Column::text("FORMAT", Fit::Rank(1)),
-    Column::number("BYTES", Fit::Rank(2)).usually(7),
-    Column::text("SHA-256", Fit::Rank(3)),
+    // Without it, the formats of an RFC look alike.
+    Column::text("FORMAT", Fit::Whole),
+    Column::number("BYTES", Fit::Rank(1)).usually(7),
+    Column::text("SHA-256", Fit::Rank(2)),
     Column::text(
         "HOLDERS",
         Fit::Cut {
@@ -36,9 +37,9 @@ const COLUMNS: [Column; 6] = [
     ),
     Column::text(
         "TITLE",
-        Fit::Cut {
+        Fit::CutOrOut {
             comfortable: 20,
-            least: 4,
+            least: 8,
         },
     ),
 ];

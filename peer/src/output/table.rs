@@ -28,8 +28,25 @@ pub enum Fit {
         /// Columns that it keeps in any case.
         least: usize,
     },
+    /// Cut likewise, and left out where not even the least has room.
+    CutOrOut {
+        /// Columns that it keeps as long as others can be left out.
+        comfortable: usize,
+        /// Columns that it keeps as long as it is shown.
+        least: usize,
+    },
     /// Never cut, but left out; those with larger ranks go first.
     Rank(u8),
+}
+
+impl Fit {
+    /// What a column is cut to, comfortably and at least; `None` when it is never cut.
+    const fn bounds(self) -> Option<(usize, usize)> {
+        match self {
+            Self::Cut { comfortable, least } | Self::CutOrOut { comfortable, least } => Some((comfortable, least)),
+            Self::Whole | Self::Rank(_) => None,
+        }
+    }
 }
 
 /// A column of a table.
@@ -154,8 +171,10 @@ impl<const N: usize> Table<N> {
             if self.shrink(&mut widths, columns, |comfortable, _| comfortable) {
                 return widths;
             }
-            if !self.leave_one_out(&mut kept) {
-                self.shrink(&mut widths, columns, |_, least| least);
+            if self.leave_one_out(&mut kept) {
+                continue;
+            }
+            if self.shrink(&mut widths, columns, |_, least| least) || !self.leave_cuttable_out(&mut kept) {
                 return widths;
             }
         }
@@ -170,9 +189,9 @@ impl<const N: usize> Table<N> {
                 .columns
                 .iter()
                 .zip(widths.iter_mut())
-                .filter_map(|(column, width)| match (column.fit, width.as_mut()) {
-                    (Fit::Cut { comfortable, least }, Some(width)) if *width > bound(comfortable, least) => Some(width),
-                    _ => None,
+                .filter_map(|(column, width)| {
+                    let (comfortable, least) = column.fit.bounds()?;
+                    width.as_mut().filter(|width| **width > bound(comfortable, least))
                 });
             let Some(widest) = cuttable.max_by_key(|width| **width) else {
                 return false;
@@ -191,10 +210,17 @@ impl<const N: usize> Table<N> {
             .zip(widths.iter_mut())
             .filter_map(|(column, width)| match column.fit {
                 Fit::Rank(rank) if width.is_some() => Some((rank, width)),
-                Fit::Rank(_) | Fit::Whole | Fit::Cut { .. } => None,
+                Fit::Rank(_) | Fit::Whole | Fit::Cut { .. } | Fit::CutOrOut { .. } => None,
             })
             .max_by_key(|(rank, _)| *rank);
         least.map(|(_, width)| *width = None).is_some()
+    }
+
+    /// Leaves out the first column that is to be left out where it cannot be cut any further; says whether there was one.
+    fn leave_cuttable_out(&self, widths: &mut [Option<usize>; N]) -> bool {
+        let mut columns = self.columns.iter().zip(widths.iter_mut());
+        let found = columns.find(|(column, width)| matches!(column.fit, Fit::CutOrOut { .. }) && width.is_some());
+        found.map(|(_, width)| *width = None).is_some()
     }
 
     /// The cells of the columns that are shown, cut to their width.

@@ -210,6 +210,24 @@ async fn tables_fit_the_terminal() {
 }
 
 #[tokio::test]
+async fn rows_of_narrow_tables_can_be_told_apart() {
+    let cluster = Cluster::start().await;
+    let alice = cluster.folder("alice", &[("rfc7.txt", TEXT), ("rfc7.html", "<title>A Title</title>")]);
+    let _alice = cluster.join("alice", &alice).await;
+    for columns in [20, 40] {
+        let mut command = cluster.peer();
+        command.arg("list");
+        let Some(terminal) = Terminal::open(&command, columns) else {
+            return;
+        };
+        let (_, shown) = terminal.end().await;
+        assert!(shown.contains("txt") && shown.contains("html"), "{columns}:\n{shown}");
+        assert!(shown.contains("alice"), "{columns}:\n{shown}");
+        assert_eq!(shown.contains("TITLE"), columns == 40, "{columns}:\n{shown}");
+    }
+}
+
+#[tokio::test]
 async fn no_color_means_no_colour() {
     let mut command = peer();
     command.args(["lookup", "rfc-2616x"]).env("NO_COLOR", "1");
