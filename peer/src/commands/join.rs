@@ -62,6 +62,7 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
         opened = open_library(&args.dir, state.path(), &mut output) => opened?,
         name = signals.next() => {
             tracing::info!("{name}: ending before anything was shared");
+            output.wipe_key();
             return Ok(Exit::Done);
         }
     };

@@ -11,9 +11,14 @@ const SECONDS_PER_DAY: u64 = 24 * SECONDS_PER_HOUR;
 /// How fast `bytes` came in `span`: `12.3 MB/s`, in powers of 1000 as networks count.
 #[must_use]
 pub fn rate(bytes: u64, span: Duration) -> String {
-    const UNITS: [&str; 3] = ["kB/s", "MB/s", "GB/s"];
     // Less than a millisecond cannot be told from none, and says nothing about a network.
-    let per_second = exact(bytes) / span.as_secs_f64().max(0.001);
+    rate_of(exact(bytes) / span.as_secs_f64().max(0.001))
+}
+
+/// The same for a number of bytes per second.
+#[must_use]
+pub fn rate_of(per_second: f64) -> String {
+    const UNITS: [&str; 3] = ["kB/s", "MB/s", "GB/s"];
     let mut shown = (per_second, "B/s");
     for unit in UNITS {
         if shown.0 < 999.95 {

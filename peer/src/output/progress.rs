@@ -2,28 +2,45 @@
 //!
 //! Where stderr is no terminal, or results are JSON, nothing is drawn, and the same calls do nothing.
 
+mod stderr;
+
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{DecimalBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use p2p_ci::text::escaped;
+use unicode_width::UnicodeWidthStr as _;
 
-use super::Output;
+use self::stderr::{Stderr, columns};
+use super::{Output, human, screen::Screen};
 use crate::error::PeerError;
 
 /// How often a bar is drawn while nothing arrives, so that a stall shows as a falling rate.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The looks of every bar; in ASCII, because a terminal's locale is unknown.
-const TEMPLATE: &str = "{msg} [{bar:20}] {decimal_bytes}/{decimal_total_bytes}, {decimal_bytes_per_sec}{left}";
+/// The looks of every bar: one line that is put together here, since it depends on the terminal's width.
+const TEMPLATE: &str = "{line}";
+
+/// How often a bar is drawn at most, in times per second.
+const REDRAW_RATE: u8 = 20;
+
+/// Columns of the bar itself, where there is room.
+const BAR_COLUMNS: usize = 20;
+
+/// A bar of fewer columns says nothing, and other things go first.
+const LEAST_BAR_COLUMNS: usize = 5;
 
 /// A bar on stderr. Dropping it removes it.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
+    label: Arc<Mutex<String>>,
     documents: AtomicU64,
     /// 0 for a bar that counts no documents.
     total_documents: AtomicU64,
@@ -35,6 +52,7 @@ impl Progress {
     pub fn hidden() -> Self {
         Self {
             bar: ProgressBar::hidden(),
+            label: Arc::default(),
             documents: AtomicU64::new(0),
             total_documents: AtomicU64::new(0),
         }
@@ -52,28 +70,40 @@ impl Progress {
         Self::new(output, total_bytes, counted(0, total_documents), total_documents)
     }
 
-    fn new(output: &Output, total_bytes: u64, message: String, total_documents: u64) -> Self {
+    fn new(output: &Output, total_bytes: u64, label: String, total_documents: u64) -> Self {
         if !output.shows_progress() {
             return Self::hidden();
         }
-        let bar = ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::stderr()).with_message(message);
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(Stderr::default()), REDRAW_RATE);
+        let bar = ProgressBar::with_draw_target(Some(total_bytes), target);
+        let label = Arc::new(Mutex::new(label));
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-            bar.set_style(style.progress_chars("=> ").with_key("left", write_time_left));
+            let label = Arc::clone(&label);
+            let line = move |state: &ProgressState, text: &mut dyn fmt::Write| {
+                let label = label.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                // A bar that cannot be written is not worth a failure.
+                let _ = text.write_str(&Amounts::of(state).line(&label, columns()));
+            };
+            bar.set_style(style.with_key("line", line));
         }
         bar.enable_steady_tick(REDRAW_INTERVAL);
         Self {
             bar,
+            label,
             documents: AtomicU64::new(0),
             total_documents: AtomicU64::new(total_documents),
         }
+    }
+
+    fn relabel(&self, label: String) {
+        *self.label.lock().unwrap_or_else(PoisonError::into_inner) = label;
     }
 
     /// Says how much there is in all, once that is known.
     pub fn expect(&self, total_documents: u64, total_bytes: u64) {
         self.total_documents.store(total_documents, Ordering::Relaxed);
         self.bar.set_length(total_bytes);
-        self.bar
-            .set_message(counted(self.documents.load(Ordering::Relaxed), total_documents));
+        self.relabel(counted(self.documents.load(Ordering::Relaxed), total_documents));
     }
 
     /// Says how far something has come whose total may still grow.
@@ -97,7 +127,7 @@ impl Progress {
         let documents = self.documents.fetch_add(1, Ordering::Relaxed) + 1;
         let total = self.total_documents.load(Ordering::Relaxed);
         if total > 0 {
-            self.bar.set_message(counted(documents, total));
+            self.relabel(counted(documents, total));
         }
     }
 
@@ -121,11 +151,62 @@ impl Progress {
     }
 }
 
-/// Says how long it takes until everything is there, once something is.
-fn write_time_left(state: &ProgressState, text: &mut dyn fmt::Write) {
-    if state.pos() > 0 {
-        // A bar that cannot be written is not worth a failure.
-        let _ = write!(text, ", {:#} left", HumanDuration(state.eta()));
+/// How far something has come, and how fast.
+#[derive(Debug, Clone, Copy)]
+struct Amounts {
+    done: u64,
+    total: u64,
+    per_second: f64,
+    left: Duration,
+}
+
+impl Amounts {
+    fn of(state: &ProgressState) -> Self {
+        Self {
+            done: state.pos(),
+            total: state.len().unwrap_or(0),
+            per_second: state.per_sec(),
+            left: state.eta(),
+        }
+    }
+
+    /// One line that fits `columns`, with as much of it all as there is room for; in ASCII, because a terminal's locale
+    /// is unknown.
+    fn line(&self, label: &str, columns: usize) -> String {
+        let rate = human::rate_of(self.per_second);
+        let bytes = format!("{}/{}, {rate}", DecimalBytes(self.done), DecimalBytes(self.total));
+        let with_time = format!("{bytes}, {:#} left", HumanDuration(self.left));
+        // How long it takes is known once something is there.
+        let texts = [(self.done > 0).then_some(with_time), Some(bytes), Some(rate)];
+        for text in texts.into_iter().flatten() {
+            let around = label.width() + text.width() + " [] ".len();
+            let left = columns.saturating_sub(around);
+            if left >= LEAST_BAR_COLUMNS {
+                return format!("{label} [{}] {text}", self.bar(left.min(BAR_COLUMNS)));
+            }
+        }
+        let percent = format!("{label} {}%", self.part_of(100));
+        if percent.width() <= columns {
+            return percent;
+        }
+        let screen = Screen {
+            columns: Some(columns),
+            unicode: false,
+        };
+        screen.fit(label)
+    }
+
+    /// What part of `whole` is done.
+    fn part_of(&self, whole: u64) -> u64 {
+        let part = u128::from(self.done) * u128::from(whole);
+        let part = part.checked_div(u128::from(self.total)).unwrap_or(0);
+        u64::try_from(part).unwrap_or(whole).min(whole)
+    }
+
+    fn bar(&self, columns: usize) -> String {
+        let done = usize::try_from(self.part_of(u64::try_from(columns).unwrap_or(0))).unwrap_or(0);
+        let head = if done < columns { ">" } else { "" };
+        format!("{:columns$}", format!("{}{head}", "=".repeat(done)))
     }
 }
 
@@ -149,6 +230,35 @@ mod tests {
         progress.println(&mut output, "RFC 1: saved").unwrap();
         progress.finish();
         assert_eq!(lines.text(), "RFC 1: saved\n");
+    }
+
+    #[test]
+    fn a_line_shows_what_fits() {
+        let amounts = Amounts {
+            done: 123_450_000,
+            total: 456_780_000,
+            per_second: 12_300_000.0,
+            left: Duration::from_secs(27),
+        };
+        let label = counted(3481, 9148);
+        let shown = |columns: usize| amounts.line(&label, columns - 3);
+        assert_eq!(
+            shown(100),
+            "3481/9148 documents [=====>              ] 123.45 MB/456.78 MB, 12.3 MB/s, 27s left"
+        );
+        assert_eq!(
+            shown(80),
+            "3481/9148 documents [===>          ] 123.45 MB/456.78 MB, 12.3 MB/s, 27s left"
+        );
+        assert_eq!(shown(40), "3481/9148 documents [=>   ] 12.3 MB/s");
+        assert_eq!(shown(30), "3481/9148 documents 27%");
+        assert_eq!(shown(20), "3481/9148 docu...");
+        for done in [0, 1, 456_780_000, u64::MAX] {
+            for columns in 0..200 {
+                let line = Amounts { done, ..amounts }.line("RFC 9110", columns);
+                assert!(line.width() <= columns, "{columns}: {line}");
+            }
+        }
     }
 
     #[test]

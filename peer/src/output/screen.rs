@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// The width of a terminal that tells none, as the VT100 had it.
-const USUAL_COLUMNS: usize = 80;
+pub(crate) const USUAL_COLUMNS: usize = 80;
 
 /// What results are shown on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

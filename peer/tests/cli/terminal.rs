@@ -190,6 +190,43 @@ async fn ctrl_c_stops_a_download_and_not_the_shell() {
 }
 
 #[tokio::test]
+async fn ctrl_c_leaves_nothing_of_a_bar_nor_of_the_key() {
+    let cluster = Cluster::start().await;
+    let alice = cluster.folder("alice", &[("rfc7.txt", TEXT)]);
+    let alice = cluster.join("alice", &alice).await;
+    alice.signal(Signal::STOP);
+    for columns in [40, 80] {
+        let mut command = cluster.peer();
+        command.args(["get", "7", "--to"]).arg(cluster.dir.path());
+        let Some(mut terminal) = Terminal::open(&command, columns) else {
+            return;
+        };
+        terminal.until("RFC 7 [").await;
+        let bar = terminal.until("B/s").await;
+        assert!(bar.len() + "RFC 7 [".len() <= usize::from(columns) - 3, "{bar:?}");
+        terminal.press(CTRL_C).await;
+        let before = terminal.until("interrupted").await;
+        // The line is erased where the bar was, and the key written over.
+        assert!(
+            before.contains("\r\u{1b}[2K") && before.ends_with("\r  \rinterrupted"),
+            "{before:?}"
+        );
+        assert_eq!(terminal.end().await.0, Some(130));
+    }
+    alice.signal(Signal::CONT);
+
+    let mut command = cluster.peer();
+    command.arg("watch");
+    let Some(mut terminal) = Terminal::open(&command, 80) else {
+        return;
+    };
+    terminal.until("watching ").await;
+    terminal.press(CTRL_C).await;
+    let (code, rest) = terminal.end().await;
+    assert!(code == Some(0) && rest.ends_with("\r  \r"), "{code:?} {rest:?}");
+}
+
+#[tokio::test]
 async fn tables_fit_the_terminal() {
     let cluster = Cluster::start().await;
     let metadata = format!(r#"{{"doc_id": "RFC0007", "title": "{}"}}"#, "漢字 title ".repeat(30));
