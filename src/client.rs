@@ -2,6 +2,7 @@
 
 pub mod file_transfer;
 pub mod registry;
+pub mod stranger;
 
 use std::{error::Error, fmt, time::Duration};
 

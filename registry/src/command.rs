@@ -6,7 +6,7 @@ use std::{
 };
 
 use p2p_ci::{
-    client::{CallError, REGISTRY_SERVICE, check_health},
+    client::{CallError, REGISTRY_SERVICE, check_health, stranger::told_by},
     registry_url::RegistryUrl,
     shutdown::Signals,
     transport::{Dialer, tcp_dialer},
@@ -89,10 +89,16 @@ async fn check(dialer: &Dialer, url: &RegistryUrl) -> anyhow::Result<()> {
         detail: "the name has no address".to_owned(),
     };
     let addresses = dialer.resolve(url.host.clone(), url.port).await;
-    for address in addresses.map_err(|error| anyhow::anyhow!("cannot resolve {}: {error}", url.host))? {
+    let addresses = addresses.map_err(|error| anyhow::anyhow!("cannot resolve {}: {error}", url.host))?;
+    for &address in &addresses {
         match check_health(dialer, address, REGISTRY_SERVICE).await {
             Ok(()) => return Ok(()),
             Err(error) => last = error,
+        }
+    }
+    for &address in &addresses {
+        if let Some(said) = told_by(dialer, address).await {
+            anyhow::bail!("{url} is no P2P-CI registry: {said}");
         }
     }
     Err(last.into())

@@ -312,7 +312,9 @@ where
         };
         let id = self.membership.label().id;
         if self.environment.swarm.set_reachability(id, reachability) {
-            tracing::info!(reachability = reachability.as_str(), detail, "connected back");
+            // Without a value, the field is left out.
+            let told = (!detail.is_empty()).then_some(detail.as_str());
+            tracing::info!(reachability = reachability.as_str(), detail = told, "connected back");
             let notice = ReachabilityNotice {
                 reachability,
                 address: self.address,

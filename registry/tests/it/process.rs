@@ -5,8 +5,8 @@ use std::{net::SocketAddr, process::Stdio, time::Duration};
 use p2p_ci::{client::registry::RegistryClient, transport::tcp_dialer};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
-    net::TcpStream,
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
     process::{Child, Command},
     time::Instant,
 };
@@ -119,6 +119,22 @@ async fn its_health_can_be_asked() {
         "{stderr}"
     );
     assert!(stderr.contains("127.0.0.1:1"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_web_server_has_no_health_and_is_told_for_what_it_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let _ = connection.read(&mut [0; 64]).await;
+            let _ = connection.write_all(b"HTTP/1.0 501 Unsupported method\r\n\r\n").await;
+        }
+    });
+    let (code, stdout, stderr) = run(&["healthcheck", "--registry", &url]).await;
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    let said = format!("{url} is no P2P-CI registry: it says \"HTTP/1.0 501 Unsupported method\"\n");
+    assert_eq!(stderr, said);
 }
 
 #[tokio::test]
