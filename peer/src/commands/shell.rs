@@ -18,7 +18,7 @@ use self::{
     prompt::{Answer, Prompt},
     verb::{Parsed, Verb},
 };
-use super::{Context, blocking, join::node_config, open_library};
+use super::{Context, blocking, join::node_config, open_library, probe};
 use crate::{
     config::{SharingArgs, ShellArgs},
     error::{Exit, PeerError},
@@ -118,20 +118,21 @@ fn tell(parsed: Parsed, output: &mut Output) -> Result<Next, PeerError> {
 }
 
 /// Tells what a verb failed of. The shell goes on, unless nobody reads what it shows.
-fn report(result: Result<(), PeerError>, output: &mut Output) -> Result<Next, PeerError> {
-    match result {
-        Err(error) if is_reader_gone(&error) => return Err(error),
-        Err(PeerError::Registry {
-            url,
-            source: CallError::Unreachable { detail, .. },
-        }) => {
-            let detail = escaped(&detail);
-            output.message(format_args!(
-                "cannot reach the registry at {url}: {detail}; \"connect URL\" names another"
-            ));
-        }
-        Err(error) => output.message(error),
-        Ok(()) => {}
+fn report(error: PeerError, output: &mut Output) -> Result<Next, PeerError> {
+    if is_reader_gone(&error) {
+        return Err(error);
+    }
+    if let PeerError::Registry {
+        url,
+        source: CallError::Unreachable { detail, .. },
+    } = &error
+    {
+        let detail = escaped(detail);
+        output.message(format_args!(
+            "cannot reach the registry at {url}: {detail}; \"connect URL\" names another"
+        ));
+    } else {
+        output.message(error);
     }
     Ok(Next::Line)
 }
@@ -229,7 +230,8 @@ impl Shell {
                     name = signals.next() => Err(name),
                 };
                 match ended {
-                    Ok(result) => report(result, output),
+                    Ok(Err(error)) => report(probe::explained(&self.context, error).await, output),
+                    Ok(Ok(())) => Ok(Next::Line),
                     Err(TERMINATE) => Ok(Next::Leave(Exit::Done)),
                     Err(_) => {
                         output.message("stopped");

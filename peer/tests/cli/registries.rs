@@ -133,3 +133,30 @@ async fn a_peer_that_joins_a_web_server_is_told_so() {
         assert!(told.contains(&format!("{web} is no P2P-CI registry: {said}")), "{told}");
     }
 }
+
+#[tokio::test]
+async fn a_shell_at_a_web_server_is_told_so() {
+    let web = stranger(b"HTTP/1.0 501 Unsupported method\r\n\r\n", true).await;
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder("alice", &[]);
+    let mut command = cluster.peer();
+    command.args(["shell", "--registry", &web]).arg(&folder);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"peers\n").await.unwrap();
+    drop(stdin);
+    let ran: Ran = within("its end", child.wait_with_output()).await.unwrap().into();
+    let said = format!("{web} is no P2P-CI registry: it says \"HTTP/1.0 501 Unsupported method\"");
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with(&format!("not registered: {said}; "))),
+        "{ran:#?}"
+    );
+    assert!(lines.contains(&said.as_str()), "{ran:#?}");
+}

@@ -101,7 +101,7 @@ pub(super) struct ListVerb {
 /// `download`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(super) struct DownloadVerb {
-    /// The RFCs, as numbers or ranges: 9110, rfc9110, 1-10.
+    /// The RFCs, as numbers, ranges or names of files: 9110, 1-10, rfc9110.txt.
     #[arg(required = true, value_name = "N", allow_negative_numbers = true)]
     pub(super) ranges: Vec<Wanted>,
     /// The format to get [default: txt, or that of the file names].
