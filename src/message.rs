@@ -2,13 +2,14 @@
 //!
 //! A value of these types is valid by construction; [`wire`](crate::wire) checks what arrives before it makes one.
 
+mod transfer;
+
 use std::{net::SocketAddr, time::Duration};
 
-use bytes::Bytes;
-
+pub use self::transfer::{Compression, DocumentHeader, DownloadPart, DownloadQuery, ManyBody, ManyPart, ManyQuery};
 use crate::{
-    digest::{DigestPrefix, Sha256},
-    document::{Document, DocumentClaim, DocumentId, DocumentKey, Format, RfcNumber, RfcRange, UnixSeconds},
+    digest::DigestPrefix,
+    document::{Document, DocumentClaim, DocumentKey, Format, RfcNumber, RfcRange, UnixSeconds},
     failure::Failure,
     fingerprint::Fingerprint,
     identity::{PeerName, ResumeToken, SessionId},
@@ -328,46 +329,6 @@ pub fn ranges_of(numbers: impl IntoIterator<Item = RfcNumber>) -> Vec<RfcRange> 
         }
     }
     ranges
-}
-
-/// Asks a holder for one document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DownloadQuery {
-    /// Which RFC in which format.
-    pub key: DocumentKey,
-    /// The digest that the bytes must have, or `None` for whatever the holder has.
-    pub sha256: Option<Sha256>,
-    /// Leading bytes to leave out.
-    pub offset: u64,
-}
-
-/// Describes the document whose bytes follow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DocumentHeader {
-    /// The document's identity.
-    pub id: DocumentId,
-    /// Length of the whole document, whatever the offset.
-    pub size_bytes: u64,
-    /// When the file was last modified at the holder.
-    pub modified: Option<UnixSeconds>,
-}
-
-/// A piece of a document's stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DownloadPart {
-    /// The first piece.
-    Header(DocumentHeader),
-    /// The next bytes, never empty.
-    Chunk(Bytes),
-}
-
-/// A piece of the answer to one request of a stream of downloads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManyPart {
-    /// The request that this answers.
-    pub request_id: u64,
-    /// A piece of the document, or why it ends here.
-    pub part: Result<DownloadPart, Failure>,
 }
 
 #[cfg(test)]

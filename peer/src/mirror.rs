@@ -4,15 +4,16 @@
 //! fails to deliver goes back into the plan for the others. Every document is complete and checked before it gets its
 //! name, so a mirror can be interrupted at any time and run again.
 
+mod choice;
 mod listing;
 mod neighbours;
 mod pace;
 mod plan;
+mod summary;
 mod worker;
 mod writers;
 
 use std::{
-    collections::BTreeMap,
     convert::Infallible,
     io,
     net::IpAddr,
@@ -26,8 +27,7 @@ use std::{
 
 use p2p_ci::{
     client::{CallError, registry::RegistryClient},
-    document::{Document, DocumentId, Format, RfcRange},
-    identity::PeerName,
+    document::{Document, Format, RfcRange},
     message::Holder,
     text::escaped,
     transport::Dialer,
@@ -39,7 +39,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::plan::Problem;
+pub use self::{choice::Compress, plan::Problem, summary::Summary};
 use self::{
     neighbours::{Neighbours, News},
     plan::{Fallback, Plan},
@@ -74,6 +74,8 @@ pub struct Mirror {
     pub selection: Selection,
     /// Replaces files whose bytes differ from those of the peers.
     pub replace: bool,
+    /// When holders are asked to compress what they send.
+    pub compress: Compress,
     /// Ends the mirror early.
     pub stop: CancellationToken,
 }
@@ -88,27 +90,6 @@ pub trait Observer: Send + Sync + 'static {
     fn stored(&self, document: &Document, holder: &Holder);
     /// Something that people should know.
     fn note(&self, line: &str);
-}
-
-/// What a mirror did.
-#[derive(Debug, Clone, Default)]
-pub struct Summary {
-    /// Documents fetched.
-    pub fetched: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Documents that were there already.
-    pub present: u64,
-    /// Documents whose files here have other bytes, and were left as they are.
-    pub kept: u64,
-    /// Documents of which the peers hold several versions; one of each was wanted.
-    pub contested: u64,
-    /// Documents that could not be had, and why.
-    pub failures: Vec<(DocumentId, Problem)>,
-    /// Documents by the peer that sent them.
-    pub by_holder: BTreeMap<PeerName, u64>,
-    /// Whether it was ended early.
-    pub interrupted: bool,
 }
 
 /// Why a mirror could not go on.
@@ -135,6 +116,7 @@ struct Shared {
     target: Target,
     library: Library,
     replace: bool,
+    compress: Compress,
     stop: CancellationToken,
     /// Ends everything because the target has failed.
     failed: CancellationToken,
@@ -241,6 +223,7 @@ impl Mirror {
             target: self.target.clone(),
             library: self.library.clone(),
             replace: self.replace,
+            compress: self.compress,
             stop: self.stop.clone(),
             failed: CancellationToken::new(),
             failure: Mutex::new(None),

@@ -12,7 +12,7 @@ use p2p_ci::{
     failure::{Failure, Reason},
     limits as shared_limits,
     line::Line,
-    message::{DownloadPart, DownloadQuery, ManyPart},
+    message::{DownloadQuery, ManyBody, ManyPart},
     pb::{
         self,
         file_transfer_server::{FileTransfer, FileTransferServer},
@@ -166,7 +166,7 @@ impl Many {
         let query = match query {
             _ if self.uploads.closing.is_cancelled() => Err(leaving()),
             Ok(query) => {
-                tracing::debug!(document = %query.key, "asked for");
+                tracing::debug!(document = %query.document.key, "asked for");
                 Ok(query)
             }
             Err(error) => Err(error.into()),
@@ -231,11 +231,11 @@ impl Many {
     }
 }
 
-/// Bytes of a document in a part of an answer.
+/// Bytes of a document in a part of an answer, as they are sent.
 fn bytes_of(part: &ManyPart) -> u64 {
     match &part.part {
-        Ok(DownloadPart::Chunk(chunk)) => chunk.len() as u64,
-        Ok(DownloadPart::Header(_)) | Err(_) => 0,
+        Ok(ManyBody::Chunk(chunk) | ManyBody::ZstdChunk(chunk)) => chunk.len() as u64,
+        Ok(ManyBody::Header(_)) | Err(_) => 0,
     }
 }
 

@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use super::{Answers, CallError, within};
 use crate::{
     limits,
-    message::{DownloadPart, DownloadQuery, ManyPart},
+    message::{DownloadPart, DownloadQuery, ManyPart, ManyQuery},
     pb,
     transport::{Dialer, Received, Traffic, connect},
     wire::file_transfer::encode_many_request,
@@ -72,7 +72,7 @@ impl FileTransferClient {
     pub async fn download_many(
         &self,
         first_id: u64,
-        first: &DownloadQuery,
+        first: &ManyQuery,
     ) -> Result<(ManySender, ManyAnswers), CallError> {
         let (sender, receiver) = mpsc::channel(limits::MAX_OUTSTANDING_DOWNLOADS);
         let sender = ManySender { requests: sender };
@@ -109,7 +109,7 @@ impl ManySender {
     ///
     /// [`CallError::Unreachable`] when the stream has ended; its answers tell why. [`CallError::TimedOut`] when the
     /// holder takes nothing for [`limits::MESSAGE_TIMEOUT`].
-    pub async fn ask(&self, request_id: u64, query: &DownloadQuery) -> Result<(), CallError> {
+    pub async fn ask(&self, request_id: u64, query: &ManyQuery) -> Result<(), CallError> {
         tokio::time::timeout(
             limits::MESSAGE_TIMEOUT,
             self.requests.send(encode_many_request(request_id, query)),

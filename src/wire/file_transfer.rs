@@ -7,7 +7,7 @@ use super::{
 use crate::{
     document::{DocumentId, DocumentKey, Format},
     failure::Failure,
-    message::{DocumentHeader, DownloadPart, DownloadQuery, ManyPart},
+    message::{Compression, DocumentHeader, DownloadPart, DownloadQuery, ManyBody, ManyPart, ManyQuery},
     pb,
 };
 
@@ -48,28 +48,46 @@ impl From<&DownloadQuery> for pb::DownloadRequest {
     }
 }
 
+/// What a holder does not know it does not do: plain chunks are an answer to everything.
+fn decode_compression(compression: i32) -> Compression {
+    match pb::Compression::try_from(compression) {
+        Ok(pb::Compression::Zstd) => Compression::Zstd,
+        Ok(pb::Compression::Unspecified) | Err(_) => Compression::None,
+    }
+}
+
+fn encode_compression(compression: Compression) -> i32 {
+    match compression {
+        Compression::None => pb::Compression::Unspecified.into(),
+        Compression::Zstd => pb::Compression::Zstd.into(),
+    }
+}
+
 /// Splits a request of a stream into its id and what it asks for, so that even a bad one can be answered by its id.
-pub fn decode_many_request(request: &pb::DownloadManyRequest) -> (u64, Result<DownloadQuery, ProtocolError>) {
-    (
-        request.request_id,
-        decode_query(request.number, request.format, &request.sha256, 0),
-    )
+pub fn decode_many_request(request: &pb::DownloadManyRequest) -> (u64, Result<ManyQuery, ProtocolError>) {
+    let document = decode_query(request.number, request.format, &request.sha256, 0);
+    let query = document.map(|document| ManyQuery {
+        document,
+        compression: decode_compression(request.compression),
+    });
+    (request.request_id, query)
 }
 
 /// Asks for `query` as request `request_id` of a stream. The offset is not sent: streams carry whole documents.
 #[must_use]
-pub fn encode_many_request(request_id: u64, query: &DownloadQuery) -> pb::DownloadManyRequest {
+pub fn encode_many_request(request_id: u64, query: &ManyQuery) -> pb::DownloadManyRequest {
     let pb::DownloadRequest {
         number,
         format,
         sha256,
         offset: _,
-    } = query.into();
+    } = (&query.document).into();
     pb::DownloadManyRequest {
         request_id,
         number,
         format,
         sha256,
+        compression: encode_compression(query.compression),
     }
 }
 
@@ -104,11 +122,11 @@ impl From<&DocumentHeader> for pb::DocumentHeader {
     }
 }
 
-fn decode_chunk(chunk: bytes::Bytes) -> Result<DownloadPart, ProtocolError> {
+fn decode_chunk(field: &str, chunk: bytes::Bytes) -> Result<bytes::Bytes, ProtocolError> {
     if chunk.is_empty() {
-        return Err(ProtocolError::invalid("chunk", "a chunk is never empty"));
+        return Err(ProtocolError::invalid(field, "a chunk is never empty"));
     }
-    Ok(DownloadPart::Chunk(chunk))
+    Ok(chunk)
 }
 
 impl TryFrom<pb::DownloadResponse> for DownloadPart {
@@ -117,7 +135,7 @@ impl TryFrom<pb::DownloadResponse> for DownloadPart {
     fn try_from(response: pb::DownloadResponse) -> Result<Self, ProtocolError> {
         match response.body.ok_or_else(|| ProtocolError::missing("body"))? {
             pb::download_response::Body::Header(header) => Ok(Self::Header(header.try_into()?)),
-            pb::download_response::Body::Chunk(chunk) => decode_chunk(chunk),
+            pb::download_response::Body::Chunk(chunk) => Ok(Self::Chunk(decode_chunk("chunk", chunk)?)),
         }
     }
 }
@@ -138,9 +156,10 @@ impl TryFrom<pb::DownloadManyResponse> for ManyPart {
     fn try_from(response: pb::DownloadManyResponse) -> Result<Self, ProtocolError> {
         use pb::download_many_response::Body;
         let part = match response.body.ok_or_else(|| ProtocolError::missing("body"))? {
-            Body::Header(header) => Ok(DownloadPart::Header(header.try_into()?)),
+            Body::Header(header) => Ok(ManyBody::Header(header.try_into()?)),
             Body::Error(error) => Err(Failure::from(error)),
-            Body::Chunk(chunk) => Ok(decode_chunk(chunk)?),
+            Body::Chunk(chunk) => Ok(ManyBody::Chunk(decode_chunk("chunk", chunk)?)),
+            Body::ZstdChunk(chunk) => Ok(ManyBody::ZstdChunk(decode_chunk("zstd_chunk", chunk)?)),
         };
         Ok(Self {
             request_id: response.request_id,
@@ -153,13 +172,65 @@ impl From<ManyPart> for pb::DownloadManyResponse {
     fn from(answer: ManyPart) -> Self {
         use pb::download_many_response::Body;
         let body = match answer.part {
-            Ok(DownloadPart::Header(header)) => Body::Header((&header).into()),
-            Ok(DownloadPart::Chunk(chunk)) => Body::Chunk(chunk),
+            Ok(ManyBody::Header(header)) => Body::Header((&header).into()),
+            Ok(ManyBody::Chunk(chunk)) => Body::Chunk(chunk),
+            Ok(ManyBody::ZstdChunk(chunk)) => Body::ZstdChunk(chunk),
             Err(failure) => Body::Error(failure.into()),
         };
         Self {
             request_id: answer.request_id,
             body: Some(body),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(compression: i32) -> Compression {
+        let request = pb::DownloadManyRequest {
+            request_id: 7,
+            number: 1,
+            compression,
+            ..pb::DownloadManyRequest::default()
+        };
+        let (request_id, query) = decode_many_request(&request);
+        let query = query.unwrap();
+        let again = encode_many_request(request_id, &query);
+        assert_eq!(
+            decode_many_request(&again),
+            (7, Ok(query.clone())),
+            "the same, there and back"
+        );
+        query.compression
+    }
+
+    #[test]
+    fn only_a_known_compression_is_used() {
+        assert_eq!(asked(0), Compression::None);
+        assert_eq!(asked(1), Compression::Zstd);
+        assert_eq!(asked(77), Compression::None, "one that is not known yet");
+    }
+
+    #[test]
+    fn chunks_keep_their_kind_and_are_never_empty() {
+        for body in [ManyBody::Chunk("plain".into()), ManyBody::ZstdChunk("packed".into())] {
+            let part = ManyPart {
+                request_id: 3,
+                part: Ok(body),
+            };
+            assert_eq!(
+                ManyPart::try_from(pb::DownloadManyResponse::from(part.clone())),
+                Ok(part)
+            );
+        }
+        for body in [ManyBody::Chunk("".into()), ManyBody::ZstdChunk("".into())] {
+            let part = ManyPart {
+                request_id: 3,
+                part: Ok(body),
+            };
+            ManyPart::try_from(pb::DownloadManyResponse::from(part)).unwrap_err();
         }
     }
 }

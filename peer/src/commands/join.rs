@@ -18,7 +18,7 @@ use crate::{
     error::{Exit, PeerError},
     library::{Durability, Library, Target},
     limits,
-    mirror::{Mirror, Selection},
+    mirror::{Compress, Mirror, Selection},
     node::{Node, NodeConfig},
     output::{Output, human},
     state::StateDir,
@@ -109,6 +109,7 @@ fn start_mirroring(
         target,
         selection: Selection::default(),
         replace: false,
+        compress: Compress::Auto,
         stop: stop.clone(),
     };
     let context = context.clone();

@@ -72,6 +72,7 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
         target,
         selection,
         replace: args.target.force,
+        compress: args.compress,
         stop: CancellationToken::new(),
     };
     let bars = Arc::new(Bars::new(&output));

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::future::poll_immediate;
 use p2p_ci::{
     address,
@@ -18,7 +19,7 @@ use p2p_ci::{
     },
     document::{Document, UnixSeconds},
     failure::Reason,
-    message::{DownloadPart, DownloadQuery, Holder, ManyPart},
+    message::{Compression, DownloadQuery, Holder, ManyBody, ManyPart, ManyQuery},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -27,6 +28,7 @@ use tokio::{
 
 use super::{
     Shared,
+    choice::Choice,
     pace::Pace,
     plan::{Problem, Task},
     writers::{Arrived, Group, Intake},
@@ -35,6 +37,7 @@ use crate::{
     fetch::{HolderError, allowance, busy_for, is_lie},
     library::Body,
     limits,
+    packing::Unpacker,
 };
 
 /// Unit of the memory budget: permits are counted in KiB so that they fit a semaphore.
@@ -62,6 +65,13 @@ pub(super) struct Origin {
     pub(super) lies: AtomicU32,
 }
 
+/// A document that was asked for.
+struct Asked {
+    id: u64,
+    task: Task,
+    compression: Compression,
+}
+
 /// A document that is arriving.
 struct Arriving {
     modified: Option<UnixSeconds>,
@@ -74,17 +84,21 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     origin: Arc<Origin>,
     intake: Intake,
-    asked: VecDeque<(u64, Task)>,
+    asked: VecDeque<Asked>,
     next_id: u64,
     arriving: Option<Arriving>,
     group: Group,
     pace: Pace,
+    choice: Choice,
+    /// Takes memory once the holder compresses something.
+    unpacker: Option<Unpacker>,
     /// How long the front document was waited for.
     waited: Duration,
 }
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, holder: Holder, intake: Intake) -> Self {
+        let choice = Choice::new(shared.compress, holder.address.ip().is_loopback());
         let origin = Arc::new(Origin {
             holder,
             lies: AtomicU32::new(0),
@@ -98,6 +112,8 @@ impl Worker {
             next_id: 1,
             arriving: None,
             pace: Pace::default(),
+            choice,
+            unpacker: None,
             waited: Duration::ZERO,
         }
     }
@@ -115,7 +131,7 @@ impl Worker {
             };
             self.shared.plan().lost(holder.id, &problem);
         } else {
-            let asked: Vec<usize> = self.asked.iter().map(|(_, task)| task.index).collect();
+            let asked: Vec<usize> = self.asked.iter().map(|asked| asked.task.index).collect();
             let mut plan = self.shared.plan();
             plan.released(holder.id, &asked);
             plan.set_active(holder.id, false);
@@ -179,20 +195,21 @@ impl Worker {
     }
 
     /// Takes the next document out of the plan, and says what to ask for.
-    fn next_request(&mut self) -> Option<(u64, DownloadQuery)> {
+    fn next_request(&mut self) -> Option<(u64, ManyQuery)> {
         if self.shared.stop.is_cancelled() {
             return None;
         }
         let task = self.shared.plan().take(self.origin.holder.id, self.shared.now())?;
-        let query = DownloadQuery {
+        let document = DownloadQuery {
             key: task.document.id.key,
             sha256: Some(task.document.id.sha256),
             offset: 0,
         };
+        let compression = self.choice.compression();
         let id = self.next_id;
         self.next_id += 1;
-        self.asked.push_back((id, task));
-        Some((id, query))
+        self.asked.push_back(Asked { id, task, compression });
+        Some((id, ManyQuery { document, compression }))
     }
 
     /// The next part of an answer. Where it is not here yet, what has arrived is handed on before it is waited for.
@@ -203,12 +220,13 @@ impl Worker {
             Some(part) => part,
             None => {
                 self.flush().await;
-                let size_bytes = self.asked.front().map_or(0, |(_, task)| task.document.size_bytes);
+                let size_bytes = self.asked.front().map_or(0, |asked| asked.task.document.size_bytes);
                 let patience = allowance(size_bytes).saturating_sub(self.waited);
                 let began = Instant::now();
                 let part = timeout(patience, next).await.map_err(|_| HolderError::Slow)?;
                 self.waited += began.elapsed();
                 self.pace.waited(began.elapsed());
+                self.choice.waited(began.elapsed());
                 part
             }
         };
@@ -217,11 +235,11 @@ impl Worker {
 
     async fn take(&mut self, answer: ManyPart) -> Result<(), HolderError> {
         let document = match self.asked.front() {
-            Some((id, task)) if *id == answer.request_id => &task.document,
+            Some(asked) if asked.id == answer.request_id => &asked.task.document,
             _ => return Err(lied("an answer to something that it was not asked now")),
         };
         match answer.part {
-            Ok(DownloadPart::Header(header)) => {
+            Ok(ManyBody::Header(header)) => {
                 if self.arriving.is_some() {
                     return Err(lied("two headers"));
                 }
@@ -235,16 +253,15 @@ impl Worker {
                     permit,
                 });
             }
-            Ok(DownloadPart::Chunk(chunk)) => {
-                let Some(arriving) = &mut self.arriving else {
-                    return Err(lied("bytes before it said of what"));
-                };
-                let size_bytes = chunk.len() as u64;
-                let left = document.size_bytes.checked_sub(arriving.body.len() + size_bytes);
-                let left = left.ok_or_else(|| lied("more bytes than it announced"))?;
-                self.shared.observer.received(size_bytes);
-                self.pace.received(size_bytes);
-                arriving.body.push(chunk, left);
+            Ok(ManyBody::Chunk(chunk)) => {
+                let wire_bytes = chunk.len() as u64;
+                self.push(chunk, wire_bytes, false)?;
+            }
+            Ok(ManyBody::ZstdChunk(piece)) => {
+                let chunk = self.unpack(&piece)?;
+                self.push(chunk, piece.len() as u64, true)?;
+                // A quarter of a millisecond, in which others wait; there may be many of these here already.
+                tokio::task::yield_now().await;
             }
             Err(failure) if failure.reason == Reason::ShuttingDown => {
                 return Err(HolderError::Call(CallError::Refused(failure)));
@@ -255,7 +272,7 @@ impl Worker {
                     integrity: failure.reason == Reason::DocumentChanged,
                 };
                 self.arriving = None;
-                if let Some((_, task)) = self.asked.pop_front() {
+                if let Some(Asked { task, .. }) = self.asked.pop_front() {
                     self.shared.plan().failed(task.index, self.origin.holder.id, problem);
                     self.shared.changed.notify_waiters();
                 }
@@ -263,6 +280,42 @@ impl Worker {
             }
         }
         self.hand_on_if_complete().await;
+        Ok(())
+    }
+
+    /// Makes bytes of a piece of the holder's frame. All pieces come here, in their order, whatever becomes of their
+    /// documents. Done here and not by those who store: they take documents in any order.
+    fn unpack(&mut self, piece: &[u8]) -> Result<Bytes, HolderError> {
+        let (Some(asked), Some(arriving)) = (self.asked.front(), &self.arriving) else {
+            return Err(lied("bytes before it said of what"));
+        };
+        if asked.compression == Compression::None {
+            return Err(lied("compressed bytes that nobody asked for"));
+        }
+        let left = asked.task.document.size_bytes.saturating_sub(arriving.body.len());
+        let unpacker = match &mut self.unpacker {
+            Some(unpacker) => unpacker,
+            none => none.insert(Unpacker::new().map_err(not_here)?),
+        };
+        unpacker.unpack(piece, left).map_err(|error| lied(error.to_string()))
+    }
+
+    /// Adds bytes to the document that is arriving.
+    fn push(&mut self, chunk: Bytes, wire_bytes: u64, is_compressed: bool) -> Result<(), HolderError> {
+        let (Some(asked), Some(arriving)) = (self.asked.front(), &mut self.arriving) else {
+            return Err(lied("bytes before it said of what"));
+        };
+        let size_bytes = chunk.len() as u64;
+        let left = asked
+            .task
+            .document
+            .size_bytes
+            .checked_sub(arriving.body.len() + size_bytes);
+        let left = left.ok_or_else(|| lied("more bytes than it announced"))?;
+        self.shared.observer.received(size_bytes);
+        self.pace.received(size_bytes);
+        self.choice.received(size_bytes, wire_bytes, is_compressed);
+        arriving.body.push(chunk, left);
         Ok(())
     }
 
@@ -278,12 +331,14 @@ impl Worker {
     }
 
     async fn hand_on_if_complete(&mut self) {
-        let Some((_, task)) = self.asked.front() else { return };
+        let Some(Asked { task, .. }) = self.asked.front() else {
+            return;
+        };
         let is_complete = |arriving: &Arriving| arriving.body.len() == task.document.size_bytes;
         if !self.arriving.as_ref().is_some_and(is_complete) {
             return;
         }
-        let (Some(arriving), Some((_, task))) = (self.arriving.take(), self.asked.pop_front()) else {
+        let (Some(arriving), Some(Asked { task, .. })) = (self.arriving.take(), self.asked.pop_front()) else {
             return;
         };
         self.waited = Duration::ZERO;
@@ -320,7 +375,7 @@ impl Worker {
 /// Opens a stream of downloads, waiting for a slot where all are taken.
 async fn patiently(
     client: &FileTransferClient,
-    (id, query): (u64, DownloadQuery),
+    (id, query): (u64, ManyQuery),
 ) -> Result<(ManySender, ManyAnswers), CallError> {
     let patience_ends = Instant::now() + limits::BUSY_PATIENCE;
     loop {
@@ -337,4 +392,8 @@ async fn patiently(
 
 fn lied(what: impl Into<String>) -> HolderError {
     HolderError::Lied(what.into())
+}
+
+fn not_here(error: std::io::Error) -> HolderError {
+    HolderError::Call(CallError::Violation(format!("cannot decode what it sends: {error}")))
 }

@@ -3,16 +3,24 @@
 //! RFCs are small: a hop to another thread and back for each of them would cost more than reading it. So a batch of
 //! them is read in one go, while the one before is on its way.
 
-use std::collections::VecDeque;
+#[cfg(test)]
+mod tests;
 
+use std::{collections::VecDeque, io};
+
+use bytes::Bytes;
 use p2p_ci::{
+    document::Format,
     failure::{Failure, Reason},
     limits::CHUNK_BYTES,
-    message::{DownloadPart, DownloadQuery, ManyPart},
+    message::{Compression, DownloadQuery, ManyBody, ManyPart, ManyQuery},
 };
 
 use super::failed;
-use crate::library::{DocumentReader, Library};
+use crate::{
+    library::{DocumentReader, Library},
+    packing::Packer,
+};
 
 /// Bytes of documents in a batch, and one document more: about a dozen RFCs. A busy downloader has three batches in
 /// memory: one being read, one waiting and one being sent.
@@ -34,8 +42,61 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 pub(crate) struct Bulk {
     library: Library,
-    asked: VecDeque<(u64, Result<DownloadQuery, Failure>)>,
-    open: Option<(u64, DocumentReader)>,
+    asked: VecDeque<(u64, Result<ManyQuery, Failure>)>,
+    open: Option<Open>,
+    packing: Packing,
+}
+
+/// A document that is being read.
+#[derive(Debug)]
+struct Open {
+    request_id: u64,
+    reader: DocumentReader,
+    packs: bool,
+}
+
+/// The compressed frame of a stream: one for its whole life, and memory for it only once it is asked for.
+#[derive(Debug)]
+enum Packing {
+    Unused,
+    Begun(Packer),
+    /// zstd failed; a second frame would be none that the downloader knows of.
+    Failed,
+}
+
+impl Packing {
+    /// A chunk as the next piece of the frame, or as it is where that cannot be. A piece that was made must be sent: the
+    /// next one may refer to it.
+    fn pack(&mut self, chunk: Bytes) -> ManyBody {
+        match self.try_pack(&chunk) {
+            Ok(Some(piece)) => ManyBody::ZstdChunk(piece),
+            Ok(None) => ManyBody::Chunk(chunk),
+            Err(error) => {
+                tracing::warn!(%error, "cannot compress; sending plain bytes");
+                *self = Self::Failed;
+                ManyBody::Chunk(chunk)
+            }
+        }
+    }
+
+    fn try_pack(&mut self, chunk: &[u8]) -> io::Result<Option<Bytes>> {
+        if matches!(self, Self::Unused) {
+            *self = Self::Begun(Packer::new()?);
+        }
+        match self {
+            Self::Begun(packer) => packer.pack(chunk).map(Some),
+            Self::Unused | Self::Failed => Ok(None),
+        }
+    }
+}
+
+/// Whether documents of a format get shorter. What is inside a PDF is compressed already, and would only push texts out
+/// of the window.
+const fn packs(format: Format) -> bool {
+    match format {
+        Format::Txt | Format::Html | Format::Xml | Format::Json => true,
+        Format::Pdf => false,
+    }
 }
 
 impl Bulk {
@@ -44,11 +105,12 @@ impl Bulk {
             library,
             asked: VecDeque::new(),
             open: None,
+            packing: Packing::Unused,
         }
     }
 
     /// Takes a request, or what is wrong with it, which is its answer.
-    pub(crate) fn ask(&mut self, request_id: u64, query: Result<DownloadQuery, Failure>) {
+    pub(crate) fn ask(&mut self, request_id: u64, query: Result<ManyQuery, Failure>) {
         self.asked.push_back((request_id, query));
     }
 
@@ -62,34 +124,35 @@ impl Bulk {
         let mut batch = Batch::default();
         let mut bytes = 0;
         while bytes < BATCH_BYTES && batch.parts.len() < BATCH_PARTS {
-            if let Some((request_id, mut reader)) = self.open.take() {
-                let chunk = reader.next_chunk();
-                let is_last = reader.is_finished();
+            if let Some(mut open) = self.open.take() {
+                let chunk = open.reader.next_chunk();
+                let is_last = open.reader.is_finished();
                 let part = match chunk {
                     Ok(Some(chunk)) => {
                         bytes += chunk.len();
-                        Some(Ok(DownloadPart::Chunk(chunk)))
+                        Some(Ok(if open.packs {
+                            self.packing.pack(chunk)
+                        } else {
+                            ManyBody::Chunk(chunk)
+                        }))
                     }
                     Ok(None) => None,
                     Err(error) => Some(Err(failed(&error))),
                 };
+                let request_id = open.request_id;
                 batch.parts.extend(part.map(|part| ManyPart { request_id, part }));
                 if is_last {
                     batch.answered += 1;
                 } else {
-                    self.open = Some((request_id, reader));
+                    self.open = Some(open);
                 }
                 continue;
             }
             let Some((request_id, query)) = self.asked.pop_front() else {
                 break;
             };
-            let part = match query.and_then(|query| open(&self.library, query)) {
-                Ok(reader) => {
-                    let header = DownloadPart::Header(reader.header().clone());
-                    self.open = Some((request_id, reader));
-                    Ok(header)
-                }
+            let part = match query.and_then(|query| self.open(request_id, query)) {
+                Ok(header) => Ok(header),
                 Err(failure) => {
                     batch.answered += 1;
                     Err(failure)
@@ -98,6 +161,19 @@ impl Bulk {
             batch.parts.push(ManyPart { request_id, part });
         }
         batch
+    }
+
+    /// Opens the next document; returns its header.
+    fn open(&mut self, request_id: u64, query: ManyQuery) -> Result<ManyBody, Failure> {
+        let packs = query.compression == Compression::Zstd && packs(query.document.key.format);
+        let reader = open(&self.library, query.document)?;
+        let header = ManyBody::Header(reader.header().clone());
+        self.open = Some(Open {
+            request_id,
+            reader,
+            packs,
+        });
+        Ok(header)
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) type Script = fn(&[u8], u64) -> (Vec<Message>, Option<Status>);
 pub(crate) enum Message {
     Header(pb::DocumentHeader),
     Chunk(Vec<u8>),
+    /// A piece of a zstd frame, in a stream of downloads; a chunk elsewhere.
+    Packed(Vec<u8>),
     /// Nothing more, and no end either.
     Silence,
 }
@@ -99,7 +101,7 @@ impl pb::file_transfer_server::FileTransfer for Scripted {
             Message::Header(header) => Some(pb::DownloadResponse {
                 body: Some(Body::Header(header)),
             }),
-            Message::Chunk(chunk) => Some(pb::DownloadResponse {
+            Message::Chunk(chunk) | Message::Packed(chunk) => Some(pb::DownloadResponse {
                 body: Some(Body::Chunk(chunk.into())),
             }),
             Message::Silence => None,
@@ -120,6 +122,10 @@ impl pb::file_transfer_server::FileTransfer for Scripted {
             Message::Chunk(chunk) => Some(pb::DownloadManyResponse {
                 request_id: 1,
                 body: Some(Body::Chunk(chunk.into())),
+            }),
+            Message::Packed(piece) => Some(pb::DownloadManyResponse {
+                request_id: 1,
+                body: Some(Body::ZstdChunk(piece.into())),
             }),
             Message::Silence => None,
         });

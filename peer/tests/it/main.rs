@@ -9,11 +9,13 @@
     reason = "a test fails by panicking, and its helpers do, too"
 )]
 
+mod compressing;
 mod fake_holder;
 mod faults;
 mod fingerprints;
 mod link;
 mod memory;
+mod network;
 mod support;
 mod swarm;
 mod uploading;

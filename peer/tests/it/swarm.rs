@@ -7,7 +7,7 @@ use peer::{
     error::{Exit, PeerError},
     getter::How,
     library::{Durability, Target},
-    mirror::{Mirror, Observer, Selection, Summary},
+    mirror::{Compress, Mirror, Observer, Selection, Summary},
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// Lengths around which chunking could go wrong.
-fn matrix() -> Vec<(u32, Vec<u8>)> {
+pub(crate) fn matrix() -> Vec<(u32, Vec<u8>)> {
     let chunk = limits::CHUNK_BYTES;
     let pattern = |length: usize| {
         (0..length)
@@ -159,6 +159,7 @@ async fn a_mirror_tells_which_of_several_versions_it_takes() {
         target: Target::open(folder.path(), Durability::None).unwrap(),
         selection: Selection::default(),
         replace: false,
+        compress: Compress::Auto,
         stop: CancellationToken::new(),
     };
     let observer = Arc::clone(&told) as Arc<dyn Observer>;
@@ -222,6 +223,7 @@ async fn ranges_that_overlap_do_not_make_versions() {
             formats: Vec::new(),
         },
         replace: false,
+        compress: Compress::Auto,
         stop: CancellationToken::new(),
     };
     let observer = Arc::clone(&told) as Arc<dyn Observer>;
@@ -258,7 +260,7 @@ async fn what_changes_in_a_folder_changes_in_the_index() {
 }
 
 /// Follows nothing.
-struct Silent;
+pub(crate) struct Silent;
 
 impl Observer for Silent {
     fn planned(&self, _: u64, _: u64) {}
@@ -267,16 +269,21 @@ impl Observer for Silent {
     fn note(&self, _: &str) {}
 }
 
-pub(crate) async fn mirror(registry: &TestRegistry, folder: &TempDir, state: &TempDir) -> Summary {
-    let target = Target::open(folder.path(), Durability::None).unwrap();
-    let mirror = Mirror {
+/// Everything into `folder`.
+pub(crate) fn mirror_into(folder: &TempDir, state: &TempDir, compress: Compress) -> Mirror {
+    Mirror {
         dialer: dialer(),
         library: open_library(folder.path(), state.path()),
-        target,
+        target: Target::open(folder.path(), Durability::None).unwrap(),
         selection: Selection::default(),
         replace: false,
+        compress,
         stop: CancellationToken::new(),
-    };
+    }
+}
+
+pub(crate) async fn mirror(registry: &TestRegistry, folder: &TempDir, state: &TempDir) -> Summary {
+    let mirror = mirror_into(folder, state, Compress::Auto);
     mirror.run(&registry.client().await, Arc::new(Silent)).await.unwrap()
 }
 
