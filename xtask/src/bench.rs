@@ -12,6 +12,8 @@ mod link;
 mod machine;
 mod meter;
 mod mirror;
+mod redis;
+mod registry;
 mod report;
 mod scan;
 mod server;
@@ -120,6 +122,8 @@ enum What {
     Swarm,
     /// Large documents
     Stream,
+    /// Ten thousand sessions, and lookups among them
+    Registry,
 }
 
 impl What {
@@ -130,6 +134,7 @@ impl What {
             Self::Link => link::run(setting),
             Self::Swarm => swarm::run(setting),
             Self::Stream => stream::run(setting),
+            Self::Registry => registry::run(setting),
         }
     }
 }

@@ -103,8 +103,17 @@ fn parse_times(stat: &str) -> Option<Times> {
 
 /// The most memory that a process has had resident, in bytes; none when it has ended.
 pub fn peak_memory(process: u32) -> Option<u64> {
+    memory(process, "VmHWM:")
+}
+
+/// The memory that a process has resident, in bytes; none when it has ended.
+pub fn resident_memory(process: u32) -> Option<u64> {
+    memory(process, "VmRSS:")
+}
+
+fn memory(process: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes << 10)
 }
@@ -151,7 +160,8 @@ mod tests {
     fn this_process_has_a_tree_and_memory_and_has_written() {
         let this = std::process::id();
         assert_eq!(tree(this).first(), Some(&this));
-        assert!(peak_memory(this).unwrap() > 1 << 10);
+        assert!(peak_memory(this).unwrap() >= resident_memory(this).unwrap());
+        assert!(resident_memory(this).unwrap() > 1 << 10);
         assert!(times(this).is_some() && written_bytes(this).is_some());
     }
 

@@ -81,29 +81,42 @@ pub fn build_release() -> Result<Programs> {
     build_as(&["--release"])
 }
 
+/// Builds an example of a package, optimised or not.
+pub fn build_example(package: &str, name: &str, optimised: bool) -> Result<PathBuf> {
+    let profile: &[&str] = if optimised { &["--release"] } else { &[] };
+    let built = build_these(&[&["build", "-p", package, "--example", name], profile].concat())?;
+    find(&built, name)
+}
+
 fn build_as(profile: &[&str]) -> Result<Programs> {
+    let built = build_these(&[&["build", "-p", "registry", "-p", "peer"], profile].concat())?;
+    Ok(Programs {
+        registry: find(&built, "registry")?,
+        peer: find(&built, "peer")?,
+    })
+}
+
+/// Has cargo build, and returns what it says about it.
+fn build_these(arguments: &[&str]) -> Result<Vec<Value>> {
     // Once for the user to see the progress, which cargo shows on standard error, and then, with nothing left to do,
     // once more to learn where the programs are.
-    let arguments = [&["build", "-p", "registry", "-p", "peer"], profile].concat();
-    process::run_visibly("cargo build", cargo(&arguments), BUILD_LIMIT)?;
+    process::run_visibly("cargo build", cargo(arguments), BUILD_LIMIT)?;
     let what = "cargo build --message-format json";
-    let command = cargo(&[arguments.as_slice(), &["-q", "--message-format", "json"]].concat());
+    let command = cargo(&[arguments, &["-q", "--message-format", "json"]].concat());
     let built = process::run(what, command, BUILD_LIMIT)?.expect_code(what, 0)?;
-    let messages = json::lines(&built.stdout)?;
-    let find = |name: &str| executable(&messages, name).with_context(|| format!("cargo built no program `{name}`"));
-    let programs = Programs {
-        registry: find("registry")?,
-        peer: find("peer")?,
-    };
-    for program in [&programs.registry, &programs.peer] {
-        if !program.is_file() {
-            bail!(
-                "cargo says that it built {}, but no such file is there",
-                program.display()
-            );
-        }
+    json::lines(&built.stdout)
+}
+
+/// A program that cargo says it has built.
+fn find(built: &[Value], name: &str) -> Result<PathBuf> {
+    let program = executable(built, name).with_context(|| format!("cargo built no program `{name}`"))?;
+    if !program.is_file() {
+        bail!(
+            "cargo says that it built {}, but no such file is there",
+            program.display()
+        );
     }
-    Ok(programs)
+    Ok(program)
 }
 
 fn executable(messages: &[Value], name: &str) -> Option<PathBuf> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// What one run cost. What could not be measured, or means nothing, is none.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Sample {
-    /// From the start of the first process to the end of the last one.
+    /// From the start of the first process to the end of the last one; or what `Report::conditions` say. Zero where
+    /// nothing was timed.
     pub wall: Duration,
     /// Processor time of the processes that were run.
     pub client_cpu: Option<Duration>,
@@ -15,6 +16,12 @@ pub struct Sample {
     pub peak_memory: Option<u64>,
     /// How many times over the seed of a swarm has sent what there is.
     pub copies: Option<f64>,
+    /// How many requests were answered each second.
+    pub per_second: Option<f64>,
+    /// How long half of the answers took at most, and 99 of a hundred, in milliseconds.
+    pub answer_ms: Option<(f64, f64)>,
+    /// What a server has resident for each of its sessions, in KiB.
+    pub kib_each: Option<f64>,
 }
 
 /// Several measurements of the same thing.

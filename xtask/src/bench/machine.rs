@@ -9,13 +9,14 @@ use super::{LOOK_LIMIT, figures};
 use crate::{console, process, tools, workspace};
 
 /// What is asked for its version, and how.
-const TOOLS: [(&str, &str); 6] = [
+const TOOLS: [(&str, &str); 7] = [
     ("rustc", "--version"),
     ("rsync", "--version"),
     ("nginx", "-v"),
     ("curl", "--version"),
     ("aria2c", "--version"),
     ("openssl", "version"),
+    ("redis-server", "--version"),
 ];
 
 /// The machine, and the programs on it.

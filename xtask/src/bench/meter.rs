@@ -44,7 +44,7 @@ pub fn run(what: &str, commands: Vec<Command>, servers: &[u32]) -> Result<(Sampl
         client_cpu: Some(client_cpu),
         server_cpu,
         peak_memory: peak.bytes,
-        copies: None,
+        ..Sample::default()
     };
     Ok((sample, last))
 }

@@ -35,7 +35,7 @@ impl Row {
     }
 
     fn wall(&self) -> Option<Spread> {
-        self.spread(|sample| Some(sample.wall.as_secs_f64()))
+        self.spread(|sample| seconds(Some(sample.wall).filter(|wall| !wall.is_zero())))
     }
 }
 
@@ -48,7 +48,7 @@ pub struct Report {
     pub title: &'static str,
     /// The number of documents that each run carries or reads.
     pub documents: usize,
-    /// Their length altogether.
+    /// Their length altogether; 0 where only their names are carried.
     pub bytes: u64,
     /// Where they come from.
     pub origin: String,
@@ -80,12 +80,11 @@ impl Report {
 
     /// What was carried, in a line.
     fn load(&self) -> String {
-        format!(
-            "{} documents, {}: {}",
-            self.documents,
-            figures::bytes(self.bytes),
-            self.origin
-        )
+        let bytes = match self.bytes {
+            0 => String::new(),
+            bytes => format!(", {}", figures::bytes(bytes)),
+        };
+        format!("{} documents{bytes}: {}", self.documents, self.origin)
     }
 
     /// The table for a terminal.
@@ -178,6 +177,10 @@ impl Report {
         spread("server_cpu_seconds", row.spread(|sample| seconds(sample.server_cpu)));
         spread("client_peak_bytes", row.spread(peak_bytes));
         spread("seed_copies", row.spread(|sample| sample.copies));
+        spread("per_second", row.spread(|sample| sample.per_second));
+        spread("answer_p50_ms", row.spread(|sample| Some(sample.answer_ms?.0)));
+        spread("answer_p99_ms", row.spread(|sample| Some(sample.answer_ms?.1)));
+        spread("server_kib_each", row.spread(|sample| sample.kib_each));
         let ratios: Map<String, Value> = self
             .references
             .iter()
@@ -217,7 +220,10 @@ impl Report {
             (heading.to_owned(), rows.iter().map(|row| cell(row)).collect())
         };
         let median = |spread: Option<Spread>| spread.map(|spread| short(spread.median));
-        let rate = |row: &Row, amount: f64| ratio(amount, row.wall()?.median).map(short);
+        let rate = |row: &Row, amount: f64| {
+            let rate = ratio(amount, row.wall()?.median).filter(|_| self.bytes > 0);
+            rate.map(short)
+        };
         let mut columns = vec![
             column("s", &|row| median(row.wall())),
             column("min..max", &|row| {
@@ -237,6 +243,10 @@ impl Report {
                 median(row.spread(|sample| peak_bytes(sample).map(|bytes| bytes / 1e6)))
             }),
             column("copies from seed", &|row| median(row.spread(|sample| sample.copies))),
+            column("/s", &|row| median(row.spread(|sample| sample.per_second))),
+            column("p50 ms", &|row| median(row.spread(|sample| Some(sample.answer_ms?.0)))),
+            column("p99 ms", &|row| median(row.spread(|sample| Some(sample.answer_ms?.1)))),
+            column("KiB each", &|row| median(row.spread(|sample| sample.kib_each))),
         ];
         for (label, name) in &self.references {
             columns.push(column(&format!("x {label}"), &|row| self.ratio(row, name).map(short)));

@@ -67,7 +67,8 @@ impl Server {
     }
 }
 
-fn retry(start: impl Fn() -> Result<Server>) -> Result<Server> {
+/// Starts a server, a few times if need be.
+pub fn retry<T>(start: impl Fn() -> Result<T>) -> Result<T> {
     let mut result = start();
     for _ in 1..ATTEMPTS {
         if result.is_ok() {

@@ -110,8 +110,8 @@ impl Swarm<'_> {
             wall,
             client_cpu: Some(meter::own_children().saturating_sub(before.0)),
             server_cpu: before.1.since()?,
-            peak_memory: None,
             copies: copies(written()?.saturating_sub(before.2), self.corpus.bytes),
+            ..Sample::default()
         };
         seed.stop()?;
         for target in &targets {

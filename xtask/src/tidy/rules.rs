@@ -76,11 +76,11 @@ fn rust_rules(source: &Source) -> Vec<String> {
             source.path
         ));
     }
-    // Tests send what no client of ours would, and so need the generated types.
+    // Tests send what no client of ours would, and load comes faster than from one: both need the generated types.
     let is_test = source
         .path
         .split('/')
-        .any(|part| part == "tests" || part == "tests.rs" || part == "benches");
+        .any(|part| matches!(part, "tests" | "tests.rs" | "benches" | "examples"));
     let allowed = is_test || MAY_NAME_GENERATED.iter().any(|prefix| source.path.starts_with(prefix));
     if !allowed {
         for (index, line) in source.text.lines().enumerate() {
