@@ -7,6 +7,7 @@
 //! - [`failure`]: why a request failed, as one table that both ends read.
 //! - [`message`]: what registry and peers say to each other, as plain values.
 //! - [`wire`]: those values from and to the generated code in [`pb`]; everything received is validated here.
+//! - [`codec`]: how messages become bytes.
 //! - [`transport`]: how streams of bytes are dialled and accepted, over TCP or in memory; [`front_door`]: the guarded
 //!   listener; [`line`](mod@line): what a connection costs; [`serving`]: a server on top of it; [`reflection`]: how tools look into it.
 //! - [`client`]: typed clients of both services; [`registry_url`]: where the registry is.
@@ -14,6 +15,7 @@
 
 pub mod address;
 pub mod client;
+pub mod codec;
 pub mod digest;
 pub mod document;
 pub mod failure;
