@@ -53,6 +53,8 @@ const MANY_SOURCES: usize = 1024;
 pub struct Buckets {
     full: Bucket,
     by_source: HashMap<IpAddr, Bucket>,
+    /// At this size full ones are looked for; twice what was left last time, so that looking costs little for each.
+    forget_at: usize,
 }
 
 impl Buckets {
@@ -62,14 +64,16 @@ impl Buckets {
         Self {
             full,
             by_source: HashMap::new(),
+            forget_at: MANY_SOURCES,
         }
     }
 
     /// Spends `amount` of what `source` has at `now`, a time since some fixed moment; says whether it had as much.
     pub fn try_spend(&mut self, source: IpAddr, amount: u32, now: Duration) -> bool {
-        if self.by_source.len() >= MANY_SOURCES {
+        if self.by_source.len() >= self.forget_at {
             self.by_source
                 .retain(|_, bucket| bucket.check(bucket.capacity, now).is_err());
+            self.forget_at = MANY_SOURCES.max(2 * self.by_source.len());
         }
         let bucket = self.by_source.entry(source).or_insert_with(|| self.full.clone());
         let has_it = bucket.check(amount, now).is_ok();

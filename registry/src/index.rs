@@ -10,13 +10,14 @@ pub mod answers;
 mod change;
 mod documents;
 mod fingerprints;
+mod holdings;
 pub mod id_set;
 mod lists;
 mod sessions;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use p2p_ci::{
     document::{Document, DocumentKey},
@@ -159,7 +160,7 @@ impl Index {
                 keys.push(key);
             }
         }
-        self.change(id, keys)
+        self.change(id, keys.into())
     }
 
     /// Refuses documents, one a key, for which the session or the index has no room.
@@ -225,13 +226,13 @@ impl Index {
         if let Some((number, _)) = old
             && is_new
         {
-            session.documents.remove(number);
-            self.lists.move_on(session.count(key.format, -1));
+            session.documents.remove(key.format, number);
+            self.lists.move_on(session.changed(key.format));
             self.documents.release(number, slot);
         }
         let number = self.documents.hold(document, slot, session.account);
-        if session.documents.insert(number) {
-            self.lists.move_on(session.count(key.format, 1));
+        if session.documents.insert(key.format, number) {
+            self.lists.move_on(session.changed(key.format));
         }
         is_new
     }
@@ -249,15 +250,15 @@ impl Index {
             let Some((number, _)) = self.documents.held(*key, &session.documents) else {
                 return false;
             };
-            session.documents.remove(number);
-            self.lists.move_on(session.count(key.format, -1));
+            session.documents.remove(key.format, number);
+            self.lists.move_on(session.changed(key.format));
             self.documents.release(number, slot);
             true
         });
-        self.change(id, keys)
+        self.change(id, keys.into())
     }
 
-    fn change(&self, id: SessionId, keys: Vec<DocumentKey>) -> Result<Change, Refusal> {
+    fn change(&self, id: SessionId, keys: Arc<[DocumentKey]>) -> Result<Change, Refusal> {
         let session = self.session(id).ok_or(Refusal::NotRegistered)?;
         Ok(Change {
             member: session.member(),

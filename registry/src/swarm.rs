@@ -274,6 +274,9 @@ impl State {
     /// Queues an event for each format among the documents that changed; several for more ranges than one announcement
     /// could have.
     fn publish_change(&mut self, change: &Change, event: impl Fn(Changed) -> WatchEvent) {
+        if self.watchers.is_empty() {
+            return;
+        }
         for format in Format::ALL {
             let of_format = |key: &&DocumentKey| key.format == format;
             let ranges = ranges_of(change.keys.iter().filter(of_format).map(|key| key.number));

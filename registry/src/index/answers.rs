@@ -103,7 +103,7 @@ impl PeerView {
         Self {
             number: session.number,
             card: Arc::clone(&session.card),
-            counts: session.counts,
+            counts: session.documents.counts(),
             reachability: session.reachability,
             upload_count: session.upload_count,
         }
@@ -231,7 +231,7 @@ impl Index {
             last = Some(*claim);
             let is_held = match holder {
                 None => true,
-                Some(session) => session.is_some_and(|session| session.documents.contains(number)),
+                Some(session) => session.is_some_and(|session| session.documents.contains(id.key.format, number)),
             };
             if is_held && format.is_none_or(|format| format == id.key.format) {
                 let found = self.answer(record, asker, query.max_holders, rng);

@@ -1,6 +1,9 @@
 //! What goes into the index, what comes of it, and why it may refuse.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use p2p_ci::{
     document::{DocumentKey, UnixSeconds},
@@ -107,7 +110,7 @@ pub struct Change {
     /// The session.
     pub member: Member,
     /// What came, was replaced, or went: in order of number and format.
-    pub keys: Vec<DocumentKey>,
+    pub keys: Arc<[DocumentKey]>,
     /// Documents that the session has now.
     pub total: u32,
 }

@@ -12,7 +12,7 @@ use p2p_ci::{
     document::{Document, DocumentClaim, DocumentId, DocumentKey, RfcNumber},
 };
 
-use super::{id_set::IdSet, lists::Listed};
+use super::{holdings::Holdings, id_set::IdSet, lists::Listed};
 
 /// A document and who holds it.
 #[derive(Debug)]
@@ -78,10 +78,10 @@ impl Documents {
     }
 
     /// The document of that key which is in `held`, with its number.
-    pub(super) fn held(&self, key: DocumentKey, held: &IdSet) -> Option<(u32, &Record)> {
+    pub(super) fn held(&self, key: DocumentKey, held: &Holdings) -> Option<(u32, &Record)> {
         self.by_claim
             .range(claims_of(key, key))
-            .find(|(_, number)| held.contains(**number))
+            .find(|(_, number)| held.contains(key.format, **number))
             .and_then(|(_, number)| Some((*number, self.record(*number)?)))
     }
 
@@ -138,6 +138,21 @@ impl Documents {
         })
     }
 
+    /// Whether a listed document is where it was when the list was made, with the same title and time.
+    pub(super) fn is_in_place(&self, listed: &Listed) -> bool {
+        self.record(listed.number)
+            .is_some_and(|record| Arc::ptr_eq(&record.document, &listed.document))
+    }
+
+    /// Makes `slot` a holder of documents that are all there.
+    pub(super) fn hold_all(&mut self, numbers: impl Iterator<Item = u32>, slot: u32) {
+        for number in numbers {
+            if let Some(record) = self.record_mut(number) {
+                record.holders.insert(slot);
+            }
+        }
+    }
+
     /// The number of a listed document, if anybody holds it. Most are where they were when the list was made.
     pub(super) fn place_of(&self, listed: &Listed) -> Option<u32> {
         let claim = listed.document.claim();
@@ -190,26 +205,27 @@ impl Documents {
         number
     }
 
-    /// Ends that `slot` holds document `number`, and returns its key. A document that nobody holds is gone.
-    pub(super) fn release(&mut self, number: u32, slot: u32) -> Option<DocumentKey> {
-        let record = self.record_mut(number)?;
-        record.holders.remove(slot);
-        let claim = record.document.claim();
-        let source = record.brought_by;
-        if record.holders.is_empty() {
-            self.by_claim.remove(&claim);
-            if let Some(place) = self.records.get_mut(number as usize) {
-                *place = None;
-            }
-            self.free.push(number);
-            if let Some(brought) = self.brought.get_mut(&source) {
-                *brought = brought.saturating_sub(1);
-                if *brought == 0 {
-                    self.brought.remove(&source);
-                }
+    /// Ends that `slot` holds document `number`. A document that nobody holds is gone.
+    pub(super) fn release(&mut self, number: u32, slot: u32) {
+        let Some(place) = self.records.get_mut(number as usize) else {
+            return;
+        };
+        // What nobody holds any more is all that is looked at closely: whoever leaves releases thousands.
+        let gone = place.take_if(|record| {
+            record.holders.remove(slot);
+            record.holders.is_empty()
+        });
+        let Some(record) = gone else {
+            return;
+        };
+        self.by_claim.remove(&record.document.claim());
+        self.free.push(number);
+        if let Some(brought) = self.brought.get_mut(&record.brought_by) {
+            *brought = brought.saturating_sub(1);
+            if *brought == 0 {
+                self.brought.remove(&record.brought_by);
             }
         }
-        Some(claim.id.key)
     }
 }
 

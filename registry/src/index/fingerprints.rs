@@ -14,7 +14,7 @@ impl Index {
     /// Whether a list can be named.
     #[must_use]
     pub fn knows(&self, fingerprint: &Fingerprint) -> bool {
-        self.lists.get(fingerprint).is_some()
+        self.lists.knows(fingerprint)
     }
 
     /// Makes a session hold every document of a known list. Returns `None`, and changes nothing, when the list is not
@@ -28,47 +28,54 @@ impl Index {
         let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
         let session = self.sessions.get(slot).ok_or(Refusal::NotRegistered)?;
         let format = fingerprint.format;
-        if session.card.address.is_none() || session.count_of(format) > 0 {
+        if session.card.address.is_none() || session.documents.of(format).is_some_and(|held| !held.is_empty()) {
             return Ok(None);
         }
         let Some(list) = self.lists.get(fingerprint) else {
             return Ok(None);
         };
-        let places: Vec<Option<u32>> = list.iter().map(|listed| self.documents.place_of(listed)).collect();
-        let brought = places.iter().filter(|place| place.is_none()).count();
-        if self.check_room_for(session, list.len(), brought).is_err() {
-            return Ok(None);
-        }
-        let Some(session) = self.sessions.get_mut(slot) else {
-            return Ok(None);
+        // As a rule: whoever made it known is still there, or somebody who named it since.
+        let is_in_place = list.documents.iter().all(|listed| self.documents.is_in_place(listed));
+        let list = if is_in_place {
+            if self.check_room_for(session, list.documents.len(), 0).is_err() {
+                return Ok(None);
+            }
+            let numbers = list.documents.iter().map(|listed| listed.number);
+            self.documents.hold_all(numbers, slot);
+            list
+        } else {
+            let Some(list) = self.hold_moved(slot, &list) else {
+                return Ok(None);
+            };
+            list
         };
-        let mut numbers = Vec::with_capacity(list.len());
-        for (listed, place) in list.iter().zip(places) {
-            let number = self
-                .documents
-                .hold_listed(&listed.document, place, slot, session.account);
-            session.documents.insert(number);
-            numbers.push(number);
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.documents.share(format, list.numbers);
+            session.set_fingerprint(*fingerprint);
+            self.lists.hold(*fingerprint);
         }
-        session.set_counted(*fingerprint);
-        self.lists.hold(*fingerprint);
-        if list
+        self.change(id, list.keys).map(Some)
+    }
+
+    /// Makes the session in `slot` a holder of every document of a list, some of which are elsewhere than they were, or
+    /// nowhere, and has the next one find them where they are now. `None`, and nothing is changed, without room.
+    fn hold_moved(&mut self, slot: u32, list: &List) -> Option<List> {
+        let session = self.sessions.get(slot)?;
+        let account = session.account;
+        let places: Vec<Option<u32>> = list
+            .documents
             .iter()
-            .zip(&numbers)
-            .any(|(listed, number)| listed.number != *number)
-        {
-            // The next one finds the documents where they are now.
-            let moved = list.iter().zip(numbers).map(|(listed, number)| Listed {
-                number,
-                document: Arc::clone(&listed.document),
-            });
-            self.lists.learn(List {
-                fingerprint: *fingerprint,
-                documents: moved.collect(),
-            });
-        }
-        let keys = list.iter().map(|listed| listed.document.id.key).collect();
-        self.change(id, keys).map(Some)
+            .map(|listed| self.documents.place_of(listed))
+            .collect();
+        let brought = places.iter().filter(|place| place.is_none()).count();
+        self.check_room_for(session, places.len(), brought).ok()?;
+        let moved = list.documents.iter().zip(places).filter_map(|(listed, place)| {
+            let number = self.documents.hold_listed(&listed.document, place, slot, account);
+            self.documents.listed(number)
+        });
+        let moved = List::made_of(list.fingerprint, moved.collect());
+        self.lists.learn(moved.clone());
+        Some(moved)
     }
 
     /// Takes all documents of these formats back.
@@ -82,13 +89,13 @@ impl Index {
         let session = self.sessions.get_mut(slot).ok_or(Refusal::NotRegistered)?;
         let mut keys = Vec::with_capacity(held.len());
         for Listed { number, document } in held {
-            session.documents.remove(number);
-            self.lists.move_on(session.count(document.id.key.format, -1));
+            session.documents.remove(document.id.key.format, number);
+            self.lists.move_on(session.changed(document.id.key.format));
             self.documents.release(number, slot);
             keys.push(document.id.key);
         }
         keys.sort_unstable();
-        self.change(id, keys)
+        self.change(id, keys.into())
     }
 
     /// Refuses documents which the session does not hold, of which `brought` are new to the index, when there is no room.
@@ -140,8 +147,19 @@ impl Index {
         self.lists.move_on(session.set_fingerprint(list.fingerprint));
         self.lists.hold(list.fingerprint);
         // An empty one saves nobody anything.
-        if known && !list.documents.is_empty() {
-            self.lists.learn(list);
+        if !known || list.documents.is_empty() {
+            return Ok(());
+        }
+        // Those who announced what others have announced share the one set, too.
+        let format = list.fingerprint.format;
+        let is_held = |list: &List| session.documents.of(format) == Some(&*list.numbers);
+        match self.lists.get(&list.fingerprint).filter(is_held) {
+            Some(same) => session.documents.share(format, same.numbers),
+            None if is_held(&list) => {
+                session.documents.share(format, Arc::clone(&list.numbers));
+                self.lists.learn(list);
+            }
+            None => {}
         }
         Ok(())
     }

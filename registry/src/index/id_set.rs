@@ -8,9 +8,33 @@ const FEW: usize = 32;
 /// Bits of one word of a row.
 const WORD_BITS: u32 = u64::BITS;
 
+/// Words by which the room of a row grows: a cache line, and 512 members.
+const BLOCK_WORDS: usize = 8;
+
 /// A set of slots or document numbers.
 #[derive(Debug, Clone)]
 pub struct IdSet(Members);
+
+impl PartialEq for IdSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for IdSet {}
+
+impl FromIterator<u32> for IdSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(ids: I) -> Self {
+        let mut sorted: Vec<u32> = ids.into_iter().collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let last = sorted.last().map(|last| word_of(*last));
+        match last.filter(|last| is_better_as_bits(sorted.len(), *last)) {
+            Some(last) => Self(Members::Many(Row::of(&sorted, last))),
+            None => Self(Members::Few(sorted)),
+        }
+    }
+}
 
 #[derive(Debug, Clone)]
 enum Members {
@@ -34,13 +58,34 @@ fn bit_of(id: u32) -> u64 {
 }
 
 impl Row {
+    /// The row of `ids`, the largest of which is in `last_word`.
+    fn of(ids: &[u32], last_word: usize) -> Self {
+        let mut row = Self {
+            words: Vec::new(),
+            len: 0,
+        };
+        row.reach(last_word);
+        for id in ids {
+            row.insert(*id);
+        }
+        row
+    }
+
+    /// Has a place in `word`, and takes no more room than to the end of its block: doubling would leave half of each row
+    /// unused, for thousands of documents.
+    fn reach(&mut self, word: usize) {
+        let block = (word / BLOCK_WORDS + 1) * BLOCK_WORDS;
+        self.words.reserve_exact(block.saturating_sub(self.words.len()));
+        self.words.resize(word + 1, 0);
+    }
+
     fn contains(&self, id: u32) -> bool {
         self.words.get(word_of(id)).is_some_and(|word| word & bit_of(id) != 0)
     }
 
     fn insert(&mut self, id: u32) -> bool {
         if self.words.len() <= word_of(id) {
-            self.words.resize(word_of(id) + 1, 0);
+            self.reach(word_of(id));
         }
         let Some(word) = self.words.get_mut(word_of(id)) else {
             return false;
@@ -132,13 +177,7 @@ impl IdSet {
                 if let Some(last) = list.last()
                     && is_better_as_bits(list.len(), word_of(*last))
                 {
-                    let mut row = Row {
-                        words: vec![0; word_of(*last) + 1],
-                        len: 0,
-                    };
-                    for id in list {
-                        row.insert(*id);
-                    }
+                    let row = Row::of(list, word_of(*last));
                     self.0 = Members::Many(row);
                 }
                 true
@@ -174,9 +213,8 @@ impl IdSet {
 
     /// A uniform sample of at most `count` of the members that are `usable`, in no particular order.
     pub fn sample(&self, count: usize, rng: &mut impl Rng, usable: impl Fn(u32) -> bool) -> Vec<u32> {
-        if let Members::Many(row) = &self.0
-            && row.len > 2 * count
-            && let Some(chosen) = probe(row, count, rng, &usable)
+        if self.len() > 2 * count
+            && let Some(chosen) = self.probe(count, rng, &usable)
         {
             return chosen;
         }
@@ -191,25 +229,32 @@ impl IdSet {
         }
         chosen
     }
-}
 
-/// Draws members of a well-filled row by trying places at random, which does not depend on the number of members.
-/// Gives up when too few of them are usable.
-fn probe(row: &Row, count: usize, rng: &mut impl Rng, usable: &impl Fn(u32) -> bool) -> Option<Vec<u32>> {
-    /// A row has at least one member in 64 places, so that this finds enough of them unless most are not usable.
-    const TRIES_EACH: usize = 128;
-    let places = u32::try_from(row.words.len()).ok()?.checked_mul(WORD_BITS)?;
-    let mut chosen: Vec<u32> = Vec::with_capacity(count);
-    for _ in 0..TRIES_EACH * count {
-        if chosen.len() == count {
-            break;
+    /// Draws members by trying places at random, which does not depend on the number of members. Gives up when too few
+    /// of them are usable.
+    fn probe(&self, count: usize, rng: &mut impl Rng, usable: &impl Fn(u32) -> bool) -> Option<Vec<u32>> {
+        /// A row has at least one member in 64 places, so that this finds enough of them unless most are not usable.
+        const TRIES_EACH: usize = 128;
+        let places = match &self.0 {
+            Members::Few(list) => list.len(),
+            Members::Many(row) => row.words.len() * WORD_BITS as usize,
+        };
+        let mut chosen: Vec<u32> = Vec::with_capacity(count);
+        for _ in 0..TRIES_EACH * count {
+            if chosen.len() == count {
+                break;
+            }
+            let place = rng.random_range(0..places);
+            let member = match &self.0 {
+                Members::Few(list) => list.get(place).copied(),
+                Members::Many(row) => u32::try_from(place).ok().filter(|id| row.contains(*id)),
+            };
+            if let Some(id) = member.filter(|id| usable(*id) && !chosen.contains(id)) {
+                chosen.push(id);
+            }
         }
-        let id = rng.random_range(0..places);
-        if row.contains(id) && usable(id) && !chosen.contains(&id) {
-            chosen.push(id);
-        }
+        (chosen.len() == count).then_some(chosen)
     }
-    (chosen.len() == count).then_some(chosen)
 }
 
 #[cfg(test)]

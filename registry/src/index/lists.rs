@@ -8,9 +8,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use p2p_ci::{
-    document::{Document, Format},
+    document::{Document, DocumentKey, Format},
     fingerprint::Fingerprint,
 };
+
+use super::id_set::IdSet;
 
 /// A document of a list.
 #[derive(Debug, Clone)]
@@ -24,8 +26,12 @@ pub struct Listed {
 #[derive(Debug, Clone)]
 pub struct List {
     pub(super) fingerprint: Fingerprint,
-    /// Ascending by number.
+    /// Ascending by number of RFC.
     pub(super) documents: Arc<[Listed]>,
+    /// Their keys, in the same order.
+    pub(super) keys: Arc<[DocumentKey]>,
+    /// Their numbers in the index, for sessions to share.
+    pub(super) numbers: Arc<IdSet>,
 }
 
 impl List {
@@ -36,8 +42,16 @@ impl List {
         let of_format = |listed: &&Listed| listed.document.id.key.format == format;
         let mut documents: Vec<Listed> = held.iter().filter(of_format).cloned().collect();
         documents.sort_unstable_by_key(|listed| listed.document.claim());
+        let fingerprint = Fingerprint::of(format, documents.iter().map(|listed| listed.document.claim()));
+        Self::made_of(fingerprint, documents)
+    }
+
+    /// A list of these documents, in order of number, which have this fingerprint.
+    pub(super) fn made_of(fingerprint: Fingerprint, documents: Vec<Listed>) -> Self {
         Self {
-            fingerprint: Fingerprint::of(format, documents.iter().map(|listed| listed.document.claim())),
+            fingerprint,
+            keys: documents.iter().map(|listed| listed.document.id.key).collect(),
+            numbers: Arc::new(documents.iter().map(|listed| listed.number).collect()),
             documents: documents.into(),
         }
     }
@@ -52,7 +66,7 @@ impl List {
 /// A list that can be named.
 #[derive(Debug)]
 struct Known {
-    documents: Arc<[Listed]>,
+    list: List,
     /// When it was last used, counted in uses.
     last_use: u64,
 }
@@ -83,9 +97,14 @@ impl Lists {
         }
     }
 
-    /// The documents of a known list.
-    pub(super) fn get(&self, fingerprint: &Fingerprint) -> Option<Arc<[Listed]>> {
-        self.known.get(fingerprint).map(|known| Arc::clone(&known.documents))
+    /// A known list.
+    pub(super) fn get(&self, fingerprint: &Fingerprint) -> Option<List> {
+        self.known.get(fingerprint).map(|known| known.list.clone())
+    }
+
+    /// Whether a list is known.
+    pub(super) fn knows(&self, fingerprint: &Fingerprint) -> bool {
+        self.known.contains_key(fingerprint)
     }
 
     /// Notes that one more session holds a list.
@@ -119,12 +138,9 @@ impl Lists {
     pub(super) fn learn(&mut self, list: List) {
         self.forget(&list.fingerprint);
         self.documents += list.documents.len();
-        let known = Known {
-            documents: list.documents,
-            last_use: 0,
-        };
-        self.known.insert(list.fingerprint, known);
-        self.touch(&list.fingerprint);
+        let fingerprint = list.fingerprint;
+        self.known.insert(fingerprint, Known { list, last_use: 0 });
+        self.touch(&fingerprint);
         while self.known.len() > self.max_lists || self.documents > self.max_documents {
             let Some(least) = self.least_useful() else { break };
             self.forget(&least);
@@ -134,7 +150,7 @@ impl Lists {
     fn least_useful(&self) -> Option<Fingerprint> {
         let use_of = |fingerprint: &Fingerprint, known: &Known| {
             let holders = self.holders.get(fingerprint).copied().unwrap_or_default();
-            (holders.saturating_mul(known.documents.len()), known.last_use)
+            (holders.saturating_mul(known.list.documents.len()), known.last_use)
         };
         let least = self
             .known
@@ -152,7 +168,7 @@ impl Lists {
 
     fn forget(&mut self, fingerprint: &Fingerprint) {
         if let Some(known) = self.known.remove(fingerprint) {
-            self.documents -= known.documents.len();
+            self.documents -= known.list.documents.len();
         }
     }
 }
@@ -183,7 +199,7 @@ mod tests {
         for (index, (list, known)) in expected.iter().enumerate() {
             assert_eq!(lists.get(&list.fingerprint).is_some(), *known, "{index}");
         }
-        let documents: usize = lists.known.values().map(|known| known.documents.len()).sum();
+        let documents: usize = lists.known.values().map(|known| known.list.documents.len()).sum();
         assert_eq!(lists.documents, documents);
     }
 

@@ -14,7 +14,10 @@ use p2p_ci::{
     message::{PeerLabel, Reachability},
 };
 
-use super::{Joining, Member, id_set::IdSet};
+use super::{
+    Joining, Member,
+    holdings::{Holdings, place_of},
+};
 
 /// What never changes about a session. Shared, so that an answer can be built after the lock is free again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +33,6 @@ pub struct Card {
 /// Documents of a session by format, in the order of [`Format::ALL`].
 pub type Counts = [u32; Format::ALL.len()];
 
-/// Where what is kept by format has that of `format`.
-fn place_of(format: Format) -> Option<usize> {
-    Format::ALL.iter().position(|known| *known == format)
-}
-
 /// A registered session.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -44,9 +42,8 @@ pub(super) struct Session {
     pub(super) account: IpAddr,
     /// Its place in the order of registration, from 1; never used twice.
     pub(super) number: u64,
-    /// The numbers of the documents that it holds.
-    pub(super) documents: IdSet,
-    pub(super) counts: Counts,
+    /// What it holds.
+    pub(super) documents: Holdings,
     /// The fingerprint of what it holds of each format, in the order of [`Format::ALL`]; `None` until somebody asks, and
     /// again as soon as that changes.
     fingerprints: [Option<Fingerprint>; Format::ALL.len()],
@@ -78,36 +75,17 @@ impl Session {
             token: joining.token,
             account: joining.account,
             number,
-            documents: IdSet::default(),
-            counts: Counts::default(),
+            documents: Holdings::default(),
             fingerprints: Default::default(),
             reachability,
             upload_count: 0,
         }
     }
 
-    /// Notes that one more, or one less, document of `format` is held. Returns the fingerprint that was that format's.
+    /// Notes that other documents of `format` are held now. Returns the fingerprint that was that format's.
     #[must_use]
-    pub(super) fn count(&mut self, format: Format, change: i32) -> Option<Fingerprint> {
-        let place = place_of(format)?;
-        if let Some(count) = self.counts.get_mut(place) {
-            *count = count.saturating_add_signed(change);
-        }
-        self.fingerprints.get_mut(place)?.take()
-    }
-
-    /// How many documents of `format` are held.
-    pub(super) fn count_of(&self, format: Format) -> u32 {
-        let count = place_of(format).and_then(|place| self.counts.get(place));
-        count.copied().unwrap_or_default()
-    }
-
-    /// Notes that the documents of one format are now those of `fingerprint`, and their count.
-    pub(super) fn set_counted(&mut self, fingerprint: Fingerprint) {
-        if let Some(count) = place_of(fingerprint.format).and_then(|place| self.counts.get_mut(place)) {
-            *count = fingerprint.count;
-        }
-        self.set_fingerprint(fingerprint);
+    pub(super) fn changed(&mut self, format: Format) -> Option<Fingerprint> {
+        self.fingerprints.get_mut(place_of(format)?)?.take()
     }
 
     /// Notes the fingerprint of what is held of one format. Returns the one that was there.

@@ -75,6 +75,11 @@ impl Watchers {
         }
     }
 
+    /// Whether nobody follows.
+    pub(super) fn is_empty(&self) -> bool {
+        self.active.is_empty()
+    }
+
     /// How many places there are.
     pub(super) fn max(&self) -> usize {
         self.max
