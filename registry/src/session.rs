@@ -81,16 +81,9 @@ async fn register<S>(
 where
     S: Stream<Item = Result<Inbound, InboundError>> + Unpin,
 {
-    let (request_id, hello) = tokio::select! {
-        biased;
-        () = environment.stop.cancelled() => return Err(StreamEnd::ShuttingDown.into()),
-        hello = timeout(HELLO_TIMEOUT, await_hello(inbound)) => hello.unwrap_or(Err(HelloError::Timeout.into()))?,
-    };
-    let (membership, welcome) = admit(environment, source, hello).inspect_err(|error| {
-        tracing::debug!(?error, "refused");
-    })?;
-    let mut session = Session::new(environment, inbound, outbox, membership, &welcome);
-    let result = session.run(request_id, welcome).await;
+    // Boxed, as is all that is seldom under way: a session at rest would keep the room of whatever it may ever do.
+    let mut session = Box::pin(open(environment, source, inbound, outbox)).await?;
+    let result = session.run().await;
     session.membership.leave(match &result {
         Ok(Farewell::Left) => "it said so",
         Ok(Farewell::Closed) => "it closed its stream",
@@ -101,6 +94,37 @@ where
         Err(_) => "it broke the protocol",
     });
     result.map(|_| ())
+}
+
+/// Waits for `hello`, registers the peer and welcomes it.
+async fn open<'a, S>(
+    environment: &'a Environment,
+    source: SocketAddr,
+    inbound: &'a mut S,
+    outbox: &'a Outbox,
+) -> Result<Session<'a, S>, RegistryError>
+where
+    S: Stream<Item = Result<Inbound, InboundError>> + Unpin,
+{
+    let (request_id, hello) = tokio::select! {
+        biased;
+        () = environment.stop.cancelled() => return Err(StreamEnd::ShuttingDown.into()),
+        hello = timeout(HELLO_TIMEOUT, await_hello(inbound)) => hello.unwrap_or(Err(HelloError::Timeout.into()))?,
+    };
+    let (membership, welcome) = admit(environment, source, hello).inspect_err(|error| {
+        tracing::debug!(?error, "refused");
+    })?;
+    let label = membership.label();
+    tracing::Span::current()
+        .record("peer", tracing::field::display(&label.name))
+        .record("id", label.id.fmt_short());
+    let address = welcome.address.map(tracing::field::display);
+    tracing::info!(address, "joined");
+    let mut session = Session::new(environment, inbound, outbox, membership, &welcome);
+    // The queue is empty so far; a peer that is gone already is noticed next.
+    outbox.try_send(request_id, RegistryReply::Welcome(welcome));
+    session.start_probe(Turn::First);
+    Ok(session)
 }
 
 async fn await_hello<S>(inbound: &mut S) -> Result<(u64, Hello), RegistryError>
@@ -172,23 +196,15 @@ where
         }
     }
 
-    async fn run(&mut self, request_id: u64, welcome: Welcome) -> Result<Farewell, RegistryError> {
-        let label = self.membership.label();
-        tracing::Span::current()
-            .record("peer", tracing::field::display(&label.name))
-            .record("id", label.id.fmt_short());
-        let address = welcome.address.map(tracing::field::display);
-        tracing::info!(address, "joined");
-        self.reply(request_id, RegistryReply::Welcome(welcome)).await?;
-        self.start_probe(Turn::First);
+    async fn run(&mut self) -> Result<Farewell, RegistryError> {
         loop {
             // Most urgent first: the end, then news for the peer, then its requests.
             let item = tokio::select! {
                 biased;
-                end = interrupted(self.environment, &self.membership) => return Err(self.last_word(end).await),
+                end = interrupted(self.environment, &self.membership) => return Err(Box::pin(self.last_word(end)).await),
                 () = self.outbox.closed() => return Err(InboundError::ConnectionLost.into()),
                 outcome = finished(&mut self.probe) => {
-                    self.tell_reachability(outcome).await?;
+                    Box::pin(self.tell_reachability(outcome)).await?;
                     continue;
                 }
                 item = self.inbound.next() => item,
@@ -196,24 +212,32 @@ where
             let Some(item) = item else {
                 return Ok(Farewell::Closed);
             };
-            let Inbound {
-                request_id,
-                is_hello,
-                request,
-            } = item?;
-            if is_hello {
-                return Err(HelloError::Repeated.into());
+            if let Some(farewell) = Box::pin(self.serve(item?)).await? {
+                return Ok(farewell);
             }
-            if let Ok(PeerRequest::Leave) = request {
-                return self.say_left(request_id).await;
-            }
-            let reply = match request {
-                Ok(request) => self.answer(request).await,
-                Err(error) => Err(error.into()),
-            };
-            let reply = reply.unwrap_or_else(|error| RegistryReply::Failed(error.into()));
-            self.reply(request_id, reply).await?;
         }
+    }
+
+    /// Answers a request; returns how the session ends if it does.
+    async fn serve(&mut self, inbound: Inbound) -> Result<Option<Farewell>, RegistryError> {
+        let Inbound {
+            request_id,
+            is_hello,
+            request,
+        } = inbound;
+        if is_hello {
+            return Err(HelloError::Repeated.into());
+        }
+        if let Ok(PeerRequest::Leave) = request {
+            return self.say_left(request_id).await.map(Some);
+        }
+        let reply = match request {
+            Ok(request) => self.answer(request).await,
+            Err(error) => Err(error.into()),
+        };
+        let reply = reply.unwrap_or_else(|error| RegistryReply::Failed(error.into()));
+        self.reply(request_id, reply).await?;
+        Ok(None)
     }
 
     async fn answer(&mut self, request: PeerRequest) -> Result<RegistryReply, RegistryError> {
@@ -260,6 +284,9 @@ where
 
     /// Queues a reply, unless the session is interrupted while the queue is full.
     async fn reply(&mut self, request_id: u64, reply: RegistryReply) -> Result<(), RegistryError> {
+        let Some(reply) = self.outbox.try_send(request_id, reply) else {
+            return Ok(());
+        };
         tokio::select! {
             biased;
             end = interrupted(self.environment, &self.membership) => Err(self.last_word(end).await),

@@ -9,7 +9,10 @@ use std::{
 use futures_core::Stream;
 use p2p_ci::message::RegistryReply;
 use tokio::sync::{
-    mpsc::{self, error::SendTimeoutError},
+    mpsc::{
+        self,
+        error::{SendTimeoutError, TrySendError},
+    },
     oneshot,
 };
 
@@ -53,6 +56,15 @@ pub fn outbox() -> (Outbox, Replies) {
 }
 
 impl Outbox {
+    /// Queues a reply, if there is room; gives it back if not. Where nobody reads any more, it is gone:
+    /// [`closed`](Self::closed) tells.
+    pub fn try_send(&self, request_id: u64, reply: RegistryReply) -> Option<RegistryReply> {
+        match self.queue.try_send(Box::new((request_id, reply))) {
+            Ok(()) | Err(TrySendError::Closed(_)) => None,
+            Err(TrySendError::Full(item)) => Some(item.1),
+        }
+    }
+
     /// Queues a reply; waits while the queue is full, which makes only this session's peer wait.
     ///
     /// # Errors
