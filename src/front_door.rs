@@ -90,6 +90,12 @@ struct Door {
 
 impl Door {
     async fn accept(&mut self) -> Conn {
+        let (stream, place, source) = self.accept_tuned().await;
+        Conn::new(Guarded::new(stream, place), source)
+    }
+
+    /// Accepts a connection for which there is a place, with its options set: tonic sets none on those that it is given.
+    async fn accept_tuned(&mut self) -> (TcpStream, Place, SocketAddr) {
         let mut failures = 0;
         loop {
             match self.listener.accept().await {
@@ -106,7 +112,7 @@ impl Door {
                         tracing::debug!(%source, %error, "connection was gone before it was set up");
                         continue;
                     }
-                    return Conn::new(Guarded::new(stream, place), source);
+                    return (stream, place, source);
                 }
                 Err(error) if is_per_connection(&error) => {
                     tracing::debug!(%error, "connection failed before it was accepted")
@@ -270,6 +276,28 @@ impl tonic::service::Interceptor for Gatekeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_sends_at_once_and_notices_a_cut() {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let limits = QuotaLimits {
+            total: 1,
+            per_source: 0,
+            spare_loopback: false,
+        };
+        let mut door = Door {
+            listener,
+            quota: Quota::new(limits),
+            refusals: Refusals::default(),
+        };
+        let (stream, _place, _) = door.accept_tuned().await;
+        assert!(
+            stream.nodelay().unwrap(),
+            "an answer would wait for the client's delayed ACK"
+        );
+        assert_eq!(SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+    }
 
     #[tokio::test]
     async fn a_silent_connection_is_closed_and_one_without_limit_is_not_counted() {

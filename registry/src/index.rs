@@ -126,9 +126,10 @@ impl Index {
     /// Ends a session: it and everything that it holds are gone. `None` when it is gone already.
     pub fn leave(&mut self, id: SessionId) -> Option<Member> {
         let (slot, session) = self.sessions.remove(id)?;
-        for number in session.documents.iter() {
-            self.documents.release(number, slot);
-        }
+        session
+            .documents
+            .iter()
+            .for_each(|number| self.documents.release(number, slot));
         session
             .fingerprints()
             .for_each(|fingerprint| self.lists.leave(fingerprint));

@@ -29,7 +29,7 @@ impl Times {
     }
 
     /// `"PREFIX_p50_ms": …, "PREFIX_p99_ms": …, "PREFIX_max_ms": …`
-    pub(crate) fn to_json(&mut self, prefix: &str) -> String {
+    pub(crate) fn summed_up(&mut self, prefix: &str) -> String {
         self.0.sort_unstable();
         format!(
             r#""{prefix}_p50_ms": {:.3}, "{prefix}_p99_ms": {:.3}, "{prefix}_max_ms": {:.3}"#,

@@ -65,7 +65,7 @@ pub(crate) async fn run(
         r#"{{"lookups": {}, "per_second": {:.1}, {}}}"#,
         times.len(),
         rate(times.len(), span),
-        times.to_json("answer")
+        times.summed_up("answer")
     ))
 }
 

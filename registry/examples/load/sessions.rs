@@ -117,8 +117,8 @@ impl Crowd {
             whole.len(),
             span.as_secs_f64(),
             rate(whole.len(), span),
-            whole.to_json("connect_to_welcome"),
-            answer.to_json("hello_to_welcome"),
+            whole.summed_up("connect_to_welcome"),
+            answer.summed_up("hello_to_welcome"),
         ))
     }
 
