@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use sha2::Digest as _;
 
+use crate::text::hex;
+
 /// Bytes in a SHA-256 digest.
 const DIGEST_BYTES: usize = 32;
 
@@ -57,12 +59,7 @@ impl Sha256 {
 
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Lists spell out tens of thousands of digests, so this does not format byte by byte.
-        let digit = |value: u8| char::from_digit(u32::from(value), 16);
-        let digits = self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
-        let mut text = String::with_capacity(2 * DIGEST_BYTES);
-        text.extend(digits.flatten());
-        f.write_str(&text)
+        f.write_str(&hex(&self.0))
     }
 }
 

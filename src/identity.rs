@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::limits;
+use crate::{limits, text::hex};
 
 /// The name that a peer chose for people to read: letters, digits, `.`, `_` and `-`, starting with a letter or digit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,7 +60,7 @@ fn parse_id(text: &str) -> Result<[u8; ID_BYTES], IdError> {
 }
 
 fn fmt_id(id: &[u8; ID_BYTES], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{:032x}", u128::from_be_bytes(*id))
+    f.write_str(&hex(id))
 }
 
 /// The public id of one session of a peer. A peer that registers anew gets a new one.
@@ -117,7 +117,7 @@ impl ResumeToken {
     /// The token as it goes over the wire.
     #[must_use]
     pub fn reveal(&self) -> String {
-        format!("{:032x}", u128::from_be_bytes(self.0))
+        hex(&self.0)
     }
 }
 

@@ -11,6 +11,22 @@ pub fn escaped(text: &str) -> Escaped<'_> {
     Escaped(text)
 }
 
+/// Bytes as two lower-case hexadecimal digits each. Answers spell out thousands of ids and digests, for which the
+/// formatter of the standard library takes several times as long.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| match value {
+        0..10 => b'0' + value,
+        _ => b'a' + value - 10,
+    };
+    let mut digits = Vec::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        digits.extend([digit(byte >> 4), digit(byte & 0xf)]);
+    }
+    // Digits are text.
+    String::from_utf8(digits).unwrap_or_default()
+}
+
 /// The [`fmt::Display`] of a string of somebody else.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(&'a str);
@@ -56,5 +72,11 @@ mod tests {
             prop_assert!(!once.chars().any(is_active));
             prop_assert_eq!(escaped(&once).to_string(), once);
         }
+    }
+
+    #[test]
+    fn bytes_are_two_digits_each() {
+        assert_eq!(hex(&[0x00, 0x0f, 0x9a, 0xff]), "000f9aff");
+        assert_eq!(hex(&[]), "");
     }
 }

@@ -284,7 +284,7 @@ impl From<&Holder> for pb::Holder {
     fn from(holder: &Holder) -> Self {
         Self {
             peer_id: holder.id.to_string(),
-            name: holder.name.to_string(),
+            name: holder.name.as_str().to_owned(),
             address: holder.address.to_string(),
         }
     }
