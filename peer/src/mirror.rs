@@ -147,24 +147,18 @@ impl Shared {
     }
 
     /// Documents of one holder are stored.
-    fn stored<'a>(&self, origin: &Origin, documents: impl Iterator<Item = (usize, &'a Document, bool)>) {
+    fn stored<'a>(&self, origin: &Origin, documents: impl Iterator<Item = (usize, &'a Document, bool)> + Clone) {
+        let fresh = documents.clone().filter(|(_, _, was_there)| !was_there);
+        let fresh = fresh.map(|(_, document, _)| document);
         let mut plan = self.plan();
+        documents.clone().for_each(|(index, ..)| plan.done(index));
+        drop(plan);
         let mut summary = self.summary();
-        for (index, document, was_there) in documents {
-            plan.done(index);
-            if was_there {
-                summary.present += 1;
-                continue;
-            }
-            summary.fetched += 1;
-            summary.bytes += document.size_bytes;
-            match summary.by_holder.get_mut(&origin.holder.name) {
-                Some(count) => *count += 1,
-                None => _ = summary.by_holder.insert(origin.holder.name.clone(), 1),
-            }
-            self.observer.stored(document, &origin.holder);
-        }
-        drop((plan, summary));
+        summary.note(&origin.holder.name, fresh.clone());
+        summary.present += documents.filter(|(_, _, was_there)| *was_there).count() as u64;
+        drop(summary);
+        // Whoever follows may draw; nobody else has to wait for that.
+        fresh.for_each(|document| self.observer.stored(document, &origin.holder));
         self.changed.notify_waiters();
     }
 

@@ -96,12 +96,17 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
     for line in bars.notes() {
         output.message(line);
     }
-    let summary = result.map_err(|error| match error {
+    let summary = result.map_err(|error| explained(context, error))?;
+    report(&summary, began.elapsed(), &mut output)
+}
+
+/// What a mirror failed of, as a command tells it.
+fn explained(context: &Context, error: MirrorError) -> PeerError {
+    match error {
         MirrorError::Registry(error) => context.registry_error(error),
         MirrorError::Store(error) => PeerError::Store(error),
         MirrorError::Threads(error) => PeerError::system("cannot start a thread")(error),
-    })?;
-    report(&summary, began.elapsed(), &mut output)
+    }
 }
 
 /// What is to be mirrored.
@@ -311,11 +316,10 @@ async fn one_round(context: &Context, mirror: &Mirror) -> Result<Watched, PeerEr
         }
         Err(error) => return Err(context.registry_error(error)),
     };
-    let summary = mirror.run(&client, Arc::new(Log)).await.map_err(|error| match error {
-        MirrorError::Registry(error) => context.registry_error(error),
-        MirrorError::Store(error) => PeerError::Store(error),
-        MirrorError::Threads(error) => PeerError::system("cannot start a thread")(error),
-    })?;
+    let summary = mirror
+        .run(&client, Arc::new(Log))
+        .await
+        .map_err(|error| explained(context, error))?;
     if summary.fetched > 0 {
         tracing::info!(documents = summary.fetched, bytes = summary.bytes, "mirrored");
     }

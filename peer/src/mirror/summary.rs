@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use p2p_ci::{document::DocumentId, identity::PeerName};
+use p2p_ci::{
+    document::{Document, DocumentId},
+    identity::PeerName,
+};
 
 use super::Problem;
 
@@ -25,4 +28,18 @@ pub struct Summary {
     pub by_holder: BTreeMap<PeerName, u64>,
     /// Whether it was ended early.
     pub interrupted: bool,
+}
+
+impl Summary {
+    /// Counts documents that a holder sent.
+    pub(super) fn note<'a>(&mut self, holder: &PeerName, documents: impl Iterator<Item = &'a Document>) {
+        let before = self.fetched;
+        for document in documents {
+            self.fetched += 1;
+            self.bytes += document.size_bytes;
+        }
+        if self.fetched > before {
+            *self.by_holder.entry(holder.clone()).or_default() += self.fetched - before;
+        }
+    }
 }
