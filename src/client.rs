@@ -1,6 +1,7 @@
 //! Typed clients of both services: values in, values out, a deadline around every wait.
 
 pub mod file_transfer;
+mod many;
 pub mod registry;
 pub mod stranger;
 

@@ -7,7 +7,8 @@
 //! - [`failure`]: why a request failed, as one table that both ends read.
 //! - [`message`]: what registry and peers say to each other, as plain values.
 //! - [`wire`]: those values from and to the generated code in [`pb`]; everything received is validated here.
-//! - [`codec`]: how messages become bytes.
+//! - [`codec`]: how messages become bytes; [`framed`]: responses that are bytes already;
+//!   [`rope`]: bytes in the pieces in which they came.
 //! - [`transport`]: how streams of bytes are dialled and accepted, over TCP or in memory; [`front_door`]: the guarded
 //!   listener; [`line`](mod@line): what a connection costs; [`serving`]: a server on top of it; [`reflection`]: how tools look into it.
 //! - [`client`]: typed clients of both services; [`registry_url`]: where the registry is.
@@ -20,6 +21,7 @@ pub mod digest;
 pub mod document;
 pub mod failure;
 pub mod fingerprint;
+pub mod framed;
 pub mod front_door;
 pub mod identity;
 pub mod limits;
@@ -30,6 +32,7 @@ pub mod pb;
 pub mod quota;
 pub mod reflection;
 pub mod registry_url;
+pub mod rope;
 pub mod serving;
 pub mod shutdown;
 pub mod text;

@@ -7,6 +7,7 @@
 pub mod duration;
 pub mod file_transfer;
 mod fingerprint;
+pub mod many;
 mod query;
 pub mod registry;
 pub mod watch;

@@ -7,9 +7,11 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_core::Stream;
 use p2p_ci::{
     failure::{Failure, Reason},
+    framed::{self, Framing, Unencoded},
     limits as shared_limits,
     line::Line,
     message::{DownloadQuery, ManyBody, ManyPart},
@@ -17,7 +19,7 @@ use p2p_ci::{
         self,
         file_transfer_server::{FileTransfer, FileTransferServer},
     },
-    wire::file_transfer::decode_many_request,
+    wire::{file_transfer::decode_many_request, many::encode_many_parts},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::StreamExt as _;
@@ -31,10 +33,11 @@ use crate::{
 
 /// The gRPC service for these uploads.
 #[must_use]
-pub fn service(uploads: &Uploads) -> FileTransferServer<impl FileTransfer + use<>> {
-    FileTransferServer::new(Service(uploads.clone()))
+pub fn service(uploads: &Uploads) -> Framing<FileTransferServer<impl FileTransfer + use<>>> {
+    let service = FileTransferServer::new(Service(uploads.clone()))
         .max_decoding_message_size(shared_limits::MAX_TRANSFER_REQUEST_BYTES)
-        .max_encoding_message_size(shared_limits::MAX_TRANSFER_MESSAGE_BYTES)
+        .max_encoding_message_size(shared_limits::MAX_TRANSFER_MESSAGE_BYTES);
+    Framing::new(service)
 }
 
 /// The generated trait's implementation.
@@ -51,7 +54,7 @@ fn source_of<T>(request: &Request<T>) -> Result<SocketAddr, Failure> {
 #[tonic::async_trait]
 impl FileTransfer for Service {
     type DownloadStream = Answers<pb::DownloadResponse>;
-    type DownloadManyStream = Answers<pb::DownloadManyResponse>;
+    type DownloadManyStream = Unencoded<pb::DownloadManyResponse>;
 
     async fn download(&self, request: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
         let source = source_of(&request)?;
@@ -97,7 +100,7 @@ impl FileTransfer for Service {
             }
             .instrument(span),
         );
-        Ok(Response::new(Box::pin(answer)))
+        Ok(framed::respond(answer))
     }
 }
 
@@ -106,7 +109,7 @@ struct Many {
     uploads: Uploads,
     /// Requests that were read and not yet answered.
     unanswered: AtomicUsize,
-    sender: Sender<pb::DownloadManyResponse>,
+    sender: Sender<Bytes>,
 }
 
 impl Many {
@@ -179,7 +182,7 @@ impl Many {
             return Ok(());
         }
         self.sender
-            .send_all(parts.into_iter().map(|part| Ok(part.into())).collect())
+            .send_all(encode_many_parts(parts).into_iter().map(Ok).collect())
             .await
     }
 

@@ -6,10 +6,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
-use super::{Answers, CallError, within};
+pub use super::many::ManyAnswers;
+use super::{Answers, CallError, many, within};
 use crate::{
     limits,
-    message::{DownloadPart, DownloadQuery, ManyPart, ManyQuery},
+    message::{DownloadPart, DownloadQuery, ManyQuery},
     pb,
     transport::{Dialer, Received, Traffic, connect},
     wire::file_transfer::encode_many_request,
@@ -19,6 +20,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct FileTransferClient {
     inner: pb::file_transfer_client::FileTransferClient<Channel>,
+    channel: Channel,
     address: SocketAddr,
     received: Received,
 }
@@ -31,11 +33,12 @@ impl FileTransferClient {
     /// [`CallError::Unreachable`] or [`CallError::TimedOut`].
     pub async fn connect(dialer: &Dialer, address: SocketAddr, window_bytes: u32) -> Result<Self, CallError> {
         let (channel, received) = connect(dialer, address, Traffic::Bulk { window_bytes }).await?;
-        let inner = pb::file_transfer_client::FileTransferClient::new(channel)
+        let inner = pb::file_transfer_client::FileTransferClient::new(channel.clone())
             .max_decoding_message_size(limits::MAX_TRANSFER_MESSAGE_BYTES)
             .max_encoding_message_size(limits::MAX_TRANSFER_REQUEST_BYTES);
         Ok(Self {
             inner,
+            channel,
             address,
             received,
         })
@@ -77,24 +80,13 @@ impl FileTransferClient {
         let (sender, receiver) = mpsc::channel(limits::MAX_OUTSTANDING_DOWNLOADS);
         let sender = ManySender { requests: sender };
         sender.ask(first_id, first).await?;
-        let mut client = self.inner.clone();
-        let call = client.download_many(ReceiverStream::new(receiver));
-        let response = within("the downloads", call)
+        let call = many::call(self.channel.clone(), ReceiverStream::new(receiver));
+        let body = within("the downloads", call)
             .await
             .map_err(|error| error.at(&self.address))?;
-        Ok((
-            sender,
-            Answers::new(
-                response.into_inner(),
-                Some(limits::MESSAGE_TIMEOUT),
-                self.received.clone(),
-            ),
-        ))
+        Ok((sender, ManyAnswers::new(body, self.received.clone())))
     }
 }
-
-/// The answering half of a stream of downloads.
-pub type ManyAnswers = Answers<pb::DownloadManyResponse, ManyPart>;
 
 /// The asking half of a stream of downloads.
 #[derive(Debug)]

@@ -3,10 +3,13 @@
 use std::io::{self, IoSlice, Write};
 
 use bytes::Bytes;
-use p2p_ci::{digest::Hasher, digest::Sha256, limits::CHUNK_BYTES};
+use p2p_ci::{digest::Hasher, digest::Sha256};
 
 /// Pieces that are written by one call; systems take 1024 at most.
 const SLICES: usize = 64;
+
+/// Pieces of at least this length are kept as they came: a frame of HTTP/2 unless its sender was allowed longer ones.
+const KEPT_BYTES: usize = 16 * 1024;
 
 /// The bytes of a document, as far as they are here. Pieces are shared with whoever received them, not copied.
 #[derive(Debug, Default)]
@@ -33,7 +36,7 @@ impl Body {
     /// Appends bytes, of which none or `left` more will follow.
     pub fn push(&mut self, piece: Bytes, left: u64) {
         self.len += piece.len() as u64;
-        if !self.gathered.is_empty() || (left > 0 && piece.len() < CHUNK_BYTES) {
+        if !self.gathered.is_empty() || (left > 0 && piece.len() < KEPT_BYTES) {
             self.gathered.extend_from_slice(&piece);
         } else {
             self.pieces.push(piece);
@@ -118,19 +121,19 @@ mod tests {
         assert_eq!(body.len(), bytes.len() as u64);
         assert_eq!(body.pieces.len(), kept, "pieces that are shared, not copied");
         assert_eq!(body.digest(), Sha256::of(&bytes));
-        assert_eq!(body.head(CHUNK_BYTES + 1), bytes[..bytes.len().min(CHUNK_BYTES + 1)]);
+        assert_eq!(body.head(KEPT_BYTES + 1), bytes[..bytes.len().min(KEPT_BYTES + 1)]);
         let mut written = Slow(Vec::new());
         body.write_to(&mut written).unwrap();
         assert!(written.0 == bytes, "every byte in its place");
     }
 
     #[test]
-    fn whole_chunks_are_kept_and_shorter_ones_gathered() {
+    fn long_pieces_are_kept_and_shorter_ones_gathered() {
         check(&[], 0);
         check(&[1], 1);
-        check(&[CHUNK_BYTES, CHUNK_BYTES, 77], 3);
+        check(&[KEPT_BYTES, KEPT_BYTES + 9, 77], 3);
         check(&[1, 2, 3], 0);
-        check(&[CHUNK_BYTES, 5, CHUNK_BYTES, 1], 1);
-        check(&[CHUNK_BYTES; 70], 70);
+        check(&[KEPT_BYTES, 5, KEPT_BYTES, 1], 1);
+        check(&[KEPT_BYTES; 70], 70);
     }
 }

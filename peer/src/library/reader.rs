@@ -134,15 +134,14 @@ impl DocumentReader {
 
     /// Reads the next `wanted` bytes.
     fn advance(&mut self, wanted: usize) -> Result<Bytes, LibraryError> {
-        let mut buffer = vec![0; wanted];
-        let count = self.fill(&mut buffer)?;
-        if count < wanted {
+        let buffer = self.content.take(wanted).map_err(|error| self.failed(error))?;
+        if buffer.len() != wanted {
             return Err(self.changed());
         }
         if let Some(Proof::Digest(hasher)) = &mut self.proof {
             hasher.update(&buffer);
         }
-        self.position = self.position.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        self.position = self.position.saturating_add(u64::try_from(wanted).unwrap_or(u64::MAX));
         Ok(Bytes::from(buffer))
     }
 

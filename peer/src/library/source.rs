@@ -9,7 +9,7 @@ use std::{
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use flate2::read::MultiGzDecoder;
 use p2p_ci::limits;
-use rustix::fs::OFlags;
+use rustix::{buffer::spare_capacity, fs::OFlags, io::Errno};
 
 use super::{
     identity::{FileIdentity, Kind},
@@ -109,6 +109,27 @@ impl Content {
             }
         }
         self.count(filled)
+    }
+
+    /// The next `wanted` bytes, or fewer at the end only.
+    pub(super) fn take(&mut self, wanted: usize) -> Result<Vec<u8>, ContentError> {
+        let Source::Plain(file) = &self.source else {
+            let mut bytes = vec![0; wanted];
+            let filled = self.fill(&mut bytes)?;
+            bytes.truncate(filled);
+            return Ok(bytes);
+        };
+        // Read into memory that is not made zero first, which costs half as much as reading.
+        let mut bytes = Vec::with_capacity(wanted);
+        while bytes.len() < wanted {
+            match rustix::io::read(file, spare_capacity(&mut bytes)) {
+                Ok(0) => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(ContentError::Io(error.into())),
+            }
+        }
+        self.count(bytes.len())?;
+        Ok(bytes)
     }
 
     fn count(&mut self, read: usize) -> Result<usize, ContentError> {
