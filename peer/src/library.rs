@@ -134,7 +134,7 @@ impl Library {
         Self::open_unless(&AtomicBool::new(false), root, state_dir, on_progress)
     }
 
-    /// The same, but ends before the next file once `cancel` is set.
+    /// The same, but ends before the next file once `cancel` is set. What was hashed by then is kept for the next start.
     ///
     /// # Errors
     ///

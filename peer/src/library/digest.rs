@@ -53,14 +53,14 @@ pub(super) enum NoDigest {
     Moved,
 }
 
-/// Hashes `sightings` and returns their digests in the same order, or `None` when cancelled. `done` is told of every
-/// file as it is hashed.
+/// Hashes `sightings` and returns what came of each, in the same order; `None` for those that were not reached before
+/// this was cancelled. `done` is told of every file as it is hashed.
 pub(super) fn digest_all(
     root: &Dir,
     sightings: &[Sighting],
     cancel: &AtomicBool,
     done: &(dyn Fn(&Sighting) + Sync),
-) -> Option<Vec<Result<Digested, NoDigest>>> {
+) -> Vec<Option<Result<Digested, NoDigest>>> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut buffer = vec![0; BUFFER_BYTES];
@@ -75,7 +75,7 @@ pub(super) fn digest_all(
     };
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let helpers = threads.min(sightings.len()).saturating_sub(1);
-    let mut results = thread::scope(|scope| {
+    let results = thread::scope(|scope| {
         // Where no thread can be had, this one does the work alone.
         let handles: Vec<_> = (0..helpers)
             .filter_map(|_| {
@@ -92,8 +92,13 @@ pub(super) fn digest_all(
         }
         results
     });
-    results.sort_unstable_by_key(|(index, _)| *index);
-    (results.len() == sightings.len()).then(|| results.into_iter().map(|(_, result)| result).collect())
+    let mut ordered: Vec<_> = sightings.iter().map(|_| None).collect();
+    for (index, result) in results {
+        if let Some(place) = ordered.get_mut(index) {
+            *place = Some(result);
+        }
+    }
+    ordered
 }
 
 /// Hashes one file. Its identity must be the sighted one before and after.

@@ -74,7 +74,7 @@ enum Verdict {
     Wait,
 }
 
-/// Selects the best of `sightings` for each document; `None` when cancelled.
+/// Selects the best of `sightings` for each document; `None` when cancelled, with the digests kept that were found.
 pub(super) fn select(selector: &Selector<'_>, sightings: Vec<Sighting>) -> Option<Selection> {
     let being_written = lock(selector.state).files_being_written(&sightings);
     let mut selection = Selection::default();
@@ -84,16 +84,21 @@ pub(super) fn select(selector: &Selector<'_>, sightings: Vec<Sighting>) -> Optio
     while !waiting.is_empty() {
         let jobs = admit(selector, &being_written, waiting, &mut selection);
         let (sightings, queues): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
-        let results = hash(selector, &sightings)?;
+        let results = hash(selector, &sightings);
         waiting = Vec::new();
         for ((sighting, queue), result) in sightings.into_iter().zip(queues).zip(results) {
             match result {
-                Ok(digested) => selection.take_hashed(selector.state, sighting, digested),
-                Err(problem) => {
+                Some(Ok(digested)) => selection.take_hashed(selector.state, sighting, digested),
+                Some(Err(problem)) => {
                     selection.pass_over(selector.state, sighting, problem);
                     waiting.push(queue);
                 }
+                None => {}
             }
+        }
+        // Only now: the digests that were had by then need not be had again.
+        if selector.cancel.load(Ordering::Relaxed) {
+            return None;
         }
     }
     Some(selection)
@@ -102,8 +107,10 @@ pub(super) fn select(selector: &Selector<'_>, sightings: Vec<Sighting>) -> Optio
 /// Sorts the files by document and precedence, and notes which ones compete.
 fn queues(mut sightings: Vec<Sighting>, selection: &mut Selection) -> Vec<Queue> {
     sightings.sort_by(|a, b| {
-        let key = |sighting: &Sighting| sighting.candidate.name.key;
-        (key(a), a.candidate.precedence()).cmp(&(key(b), b.candidate.precedence()))
+        let (a, b) = (&a.candidate, &b.candidate);
+        let keys = a.name.key.cmp(&b.name.key);
+        // What decides among files of one name takes long to find out, and few have one.
+        keys.then_with(|| a.precedence().cmp(&b.precedence()))
     });
     let mut queues: Vec<Queue> = Vec::new();
     for sighting in sightings {
@@ -226,11 +233,8 @@ fn is_settled(state: &mut State, sighting: &Sighting, settle_time: Duration, now
     false
 }
 
-/// Hashes files and tells the progress; `None` when cancelled.
-fn hash(selector: &Selector<'_>, sightings: &[Sighting]) -> Option<Vec<Result<Digested, NoDigest>>> {
-    if sightings.is_empty() {
-        return (!selector.cancel.load(Ordering::Relaxed)).then(Vec::new);
-    }
+/// Hashes files and tells the progress; `None` for those that were not reached before it was cancelled.
+fn hash(selector: &Selector<'_>, sightings: &[Sighting]) -> Vec<Option<Result<Digested, NoDigest>>> {
     let progress = Mutex::new(ScanProgress {
         files_total: u64::try_from(sightings.len()).unwrap_or(u64::MAX),
         bytes_total: sightings.iter().map(|sighting| sighting.identity.size).sum(),

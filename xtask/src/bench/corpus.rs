@@ -6,6 +6,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,6 +16,9 @@ use crate::{
     documents::{self, SAMPLE_FOLDERS},
     wait, workspace,
 };
+
+/// How old the files are: any time that is past for every clock.
+const AGE: Duration = Duration::from_secs(60 * 60);
 
 /// Documents in a folder of their own, and nothing else in it.
 #[derive(Debug)]
@@ -79,6 +83,9 @@ impl Corpus {
 
     fn measure(folder: &Path, origin: String) -> Result<Self> {
         let rfcs = documents::scan(folder)?;
+        for rfc in &rfcs {
+            date_back(&rfc.text)?;
+        }
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
         Ok(Self {
             folder: folder.to_owned(),
@@ -109,6 +116,14 @@ impl Corpus {
         );
         Ok(())
     }
+}
+
+/// Gives a file the time of one that has lain there for a while: a peer leaves new ones alone for a second, and that
+/// second would be measured.
+fn date_back(path: &Path) -> Result<()> {
+    let file = fs::File::options().write(true).open(path);
+    let dated = file.and_then(|file| file.set_modified(SystemTime::now() - AGE));
+    dated.with_context(|| format!("cannot date {} back", path.display()))
 }
 
 fn make(folder: &Path) -> Result<()> {
