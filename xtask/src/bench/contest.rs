@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{
     corpus::Corpus,
@@ -18,10 +18,19 @@ use super::{
     server::{self, Kind, Server},
     target::Targets,
 };
-use crate::{console, tools, wait, workspace::Programs};
+use crate::{console, json, tools, wait, workspace::Programs};
 
 /// What makes the commands of one run.
 type Make = Box<dyn Fn(&Run<'_>) -> Result<Vec<Command>>>;
+
+/// What shows that everything arrived.
+#[derive(Debug, Clone, Copy)]
+enum Evidence {
+    /// The files in the target.
+    Files,
+    /// The bytes that the last command says it received, as this reads them out of what it printed.
+    Told(fn(&str) -> Result<u64>),
+}
 
 /// One way to carry documents.
 pub struct Contestant {
@@ -37,6 +46,7 @@ pub struct Contestant {
     unable: Option<String>,
     /// The commands that carry the documents.
     make: Make,
+    evidence: Evidence,
 }
 
 impl fmt::Debug for Contestant {
@@ -128,6 +138,42 @@ impl Contestant {
         })
     }
 
+    /// One `curl` that downloads everything from nginx and keeps nothing, so many documents at a time, each on a
+    /// connection of its own that it uses for the next one as well.
+    pub fn curl_to_nowhere(name: &str, at_a_time: usize) -> Self {
+        let made = Self::new(name, &["nginx", "curl"], Some(Kind::Nginx), move |run| {
+            let list = run.list(|url, name| format!("url = \"{url}{name}\"\noutput = \"/dev/null\"\n"))?;
+            let mut command = run.tool("curl");
+            command
+                .args(["--disable", "--http1.1", "--silent", "--show-error", "--fail"])
+                .args(["--write-out", "%{size_download}\n"]);
+            if at_a_time > 1 {
+                command.args(["--parallel", "--parallel-max", &at_a_time.to_string()]);
+            }
+            command.arg("--config").arg(list);
+            Ok(vec![command])
+        });
+        made.keeping_nothing(|printed| {
+            printed.lines().try_fold(0, |sum, line| {
+                let bytes: u64 = line.trim().parse().with_context(|| format!("no number: {line}"))?;
+                Ok(sum + bytes)
+            })
+        })
+    }
+
+    /// The example `drain` of package `peer`, which receives everything and keeps nothing.
+    pub fn drain(name: &str, program: PathBuf, mode: &'static str) -> Self {
+        let made = Self::new(name, &[], Some(Kind::Ours), move |run| {
+            let mut command = run.arena.near.command(&program);
+            command.args([run.url, mode]);
+            Ok(vec![command])
+        });
+        made.keeping_nothing(|printed| {
+            let lines = json::lines(printed)?;
+            json::number(lines.first().context("it printed nothing")?, "/bytes")
+        })
+    }
+
     /// One `aria2c` that downloads everything from nginx.
     pub fn aria2(name: &str) -> Self {
         Self::new(name, &["nginx", "aria2c"], Some(Kind::Nginx), |run| {
@@ -164,7 +210,14 @@ impl Contestant {
             at_most: None,
             unable: None,
             make: Box::new(make),
+            evidence: Evidence::Files,
         }
+    }
+
+    /// The same; it keeps nothing, and tells how many bytes arrived.
+    fn keeping_nothing(mut self, told: fn(&str) -> Result<u64>) -> Self {
+        self.evidence = Evidence::Told(told);
+        self
     }
 
     /// The same, in so many repetitions at most.
@@ -283,10 +336,18 @@ impl Arena<'_> {
             work: folder.path().to_owned(),
         };
         let commands = (contestant.make)(&run)?;
-        let (sample, _) = meter::run(&contestant.name, commands, &ids)?;
-        self.corpus
-            .check_copy(target.path())
-            .map_err(|error| anyhow!("what arrived is not what was sent: {error:#}"))?;
+        let (sample, last) = meter::run(&contestant.name, commands, &ids)?;
+        match contestant.evidence {
+            Evidence::Files => self
+                .corpus
+                .check_copy(target.path())
+                .map_err(|error| anyhow!("what arrived is not what was sent: {error:#}"))?,
+            Evidence::Told(read) => {
+                let told = read(&last.context("no command was run")?.stdout)?;
+                let sent = self.corpus.bytes;
+                ensure!(told == sent, "{told} bytes arrived, but {sent} were sent");
+            }
+        }
         Ok(sample)
     }
 }

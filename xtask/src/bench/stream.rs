@@ -10,6 +10,7 @@ use super::{
     report::Report,
     target::Targets,
 };
+use crate::workspace;
 
 /// How many documents: a gibibyte altogether, so that a run takes long enough to be measured.
 const COUNT: u32 = 64;
@@ -20,7 +21,11 @@ const LENGTH: usize = (16 << 20) - (4 << 10);
 /// The number and length of documents where it is only to be seen that things work.
 const SMOKE: (u32, usize) = (4, 1 << 20);
 
-/// Compares ours with curl from nginx, both from memory to memory.
+/// The rows that others are compared with.
+const CURL: &str = "nginx, curl to /dev/null";
+const CURLS: &str = "nginx, curl --parallel to /dev/null";
+
+/// Compares ours with curl from nginx: what the transport alone can do, and what storing the documents adds.
 pub fn run(setting: &Setting) -> Result<Report> {
     let (count, length) = if setting.smoke { SMOKE } else { (COUNT, LENGTH) };
     let work = setting.folder("stream")?;
@@ -38,17 +43,27 @@ pub fn run(setting: &Setting) -> Result<Report> {
         targets: &targets,
         work: &work,
     };
+    let drain = workspace::build_example("peer", "drain", !setting.smoke)?;
     let contestants = [
-        Contestant::ours("ours, --durability none", &["--durability", "none"]),
-        Contestant::curl("nginx, curl --parallel"),
+        Contestant::drain("ours, received and dropped", drain.clone(), "receive"),
+        Contestant::drain("ours, verified and dropped", drain, "verify"),
+        Contestant::curl_to_nowhere(CURL, 1),
+        Contestant::curl_to_nowhere(CURLS, 16),
+        Contestant::ours("peer mirror, --durability none", &["--durability", "none"]),
+        Contestant::curl("nginx, curl --parallel to files"),
     ];
     let rows = arena.hold(&contestants, setting.repetitions)?;
     let mut report = Report::new("stream", "Large documents", &corpus, rows);
-    report.references = vec![("curl", "nginx, curl --parallel")];
+    report.references = vec![("curl", CURL), ("curl --parallel", CURLS)];
     report.conditions = vec![
-        "client and servers on loopback, all of them up and warm; ours has scanned its folder".to_owned(),
-        targets.describe().to_owned(),
-        "ours verifies what it received; curl does not".to_owned(),
+        "client and servers on loopback, all of them up and warm; ours has scanned its folder; nginx sends files by \
+         sendfile and keeps connections open"
+            .to_owned(),
+        "what is dropped is received by the client that the mirror has, too, on one stream; verified: every document's \
+         digest is compared, on one thread more"
+            .to_owned(),
+        "curl has one connection, and with --parallel sixteen; it verifies nothing".to_owned(),
+        format!("files: {}", targets.describe()),
     ];
     Ok(report)
 }
