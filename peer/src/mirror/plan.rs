@@ -76,6 +76,7 @@ impl Plan {
             document: entry.document.clone(),
             holders: Vec::new(),
             asked: Vec::new(),
+            arrived: Vec::new(),
             others,
             tie,
             state: State::Open,
@@ -162,13 +163,6 @@ impl Plan {
         }
     }
 
-    /// Takes note of how fast `holder` delivers.
-    pub(super) fn set_rate(&mut self, holder: SessionId, bytes_per_second: u64) {
-        if let Some(source) = self.sources.get_mut(&holder) {
-            source.bytes_per_second = Some(bytes_per_second);
-        }
-    }
-
     /// The next document to ask `holder` for.
     pub(super) fn take(&mut self, holder: SessionId, now: Duration) -> Option<Task> {
         let index = self.look(holder, now)?;
@@ -226,6 +220,24 @@ impl Plan {
             .any(|other| other.is_preferred_to(source))
     }
 
+    /// All bytes of the document have come from `holder`, which delivers so fast, if that is known. Until they are
+    /// [`done`](Self::done) or have [`failed`](Self::failed), nobody else is asked for it, and it is not lost with its
+    /// holder.
+    pub(super) fn arrived(&mut self, index: usize, holder: SessionId, bytes_per_second: Option<u64>) {
+        if let Some(want) = self.wants.get_mut(index) {
+            want.arrived.push(holder);
+        }
+        if let Some(source) = self.sources.get_mut(&holder) {
+            source.bytes_per_second = bytes_per_second.or(source.bytes_per_second);
+        }
+    }
+
+    /// Whether something has arrived of which it is not known yet whether it is what was wanted.
+    #[must_use]
+    pub(super) fn is_checking(&self) -> bool {
+        self.wants.iter().any(|want| want.is_open() && want.is_here())
+    }
+
     /// The document is stored.
     pub(super) fn done(&mut self, index: usize) {
         self.close(index, State::Done);
@@ -252,6 +264,9 @@ impl Plan {
 
     /// `holder` failed to deliver this document; others may be asked for it.
     pub(super) fn failed(&mut self, index: usize, holder: SessionId, problem: Problem) {
+        if let Some(want) = self.wants.get_mut(index) {
+            want.arrived.retain(|id| *id != holder);
+        }
         self.remove_holder(index, holder);
         self.put_back(index, problem);
     }
@@ -314,7 +329,7 @@ impl Plan {
     /// Falls back to the next version that somebody holds where nobody holds this one; without one, the document has
     /// failed.
     fn check_holders(&mut self, index: usize, problem: impl FnOnce() -> Problem) {
-        let is_orphan = |want: &Want| want.is_open() && want.holders.is_empty();
+        let is_orphan = |want: &Want| want.is_open() && !want.is_here() && want.holders.is_empty();
         if !self.wants.get(index).is_some_and(is_orphan) {
             return;
         }

@@ -343,9 +343,8 @@ impl Worker {
         };
         self.waited = Duration::ZERO;
         self.pace.completed(task.document.size_bytes);
-        if let Some(rate) = self.pace.bytes_per_second() {
-            self.shared.plan().set_rate(self.origin.holder.id, rate);
-        }
+        let (holder, rate) = (self.origin.holder.id, self.pace.bytes_per_second());
+        self.shared.plan().arrived(task.index, holder, rate);
         self.group.add(Arrived {
             index: task.index,
             document: Document {

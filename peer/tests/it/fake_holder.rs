@@ -51,10 +51,15 @@ pub(crate) fn chunks(bytes: &[u8]) -> impl Iterator<Item = Message> {
     bytes.chunks(1000).map(|chunk| Message::Chunk(chunk.to_vec()))
 }
 
-/// A holder that is registered like any other, and answers by its script.
-pub(crate) struct FakeHolder {
+/// A service that is registered as a holder like any other.
+pub(crate) struct Registered {
     _session: (SessionSender, SessionReceiver),
     _serving: Serving,
+}
+
+/// A holder that answers by its script.
+pub(crate) struct FakeHolder {
+    _registered: Registered,
     pub(crate) offsets: Arc<Mutex<Vec<u64>>>,
 }
 
@@ -64,7 +69,7 @@ struct Scripted {
     offsets: Arc<Mutex<Vec<u64>>>,
 }
 
-type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
+pub(crate) type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
 impl Scripted {
     fn stream<M: Send + 'static>(&self, offset: u64, encode: fn(Message) -> Option<M>) -> Answers<M> {
@@ -136,6 +141,44 @@ impl pb::file_transfer_server::FileTransfer for Scripted {
 impl FakeHolder {
     /// Registers as a holder of RFC 1 with these bytes.
     pub(crate) async fn start(registry: &TestRegistry, name: &str, document: &[u8], script: Script) -> Self {
+        let offsets = Arc::<Mutex<Vec<u64>>>::default();
+        let service = Scripted {
+            document: document.to_vec(),
+            script,
+            offsets: Arc::clone(&offsets),
+        };
+        Self {
+            _registered: Registered::start(registry, name, vec![claim(1, document)], service).await,
+            offsets,
+        }
+    }
+
+    pub(crate) fn was_asked(&self) -> bool {
+        !self.offsets.lock().unwrap().is_empty()
+    }
+}
+
+/// A document of these bytes as it is announced.
+pub(crate) fn claim(number: u32, bytes: &[u8]) -> Document {
+    Document {
+        id: DocumentId {
+            key: key(number),
+            sha256: Sha256::of(bytes),
+        },
+        size_bytes: bytes.len() as u64,
+        title: Title::default(),
+        modified: None,
+    }
+}
+
+impl Registered {
+    /// Serves, registers, announces, and waits until all that is known.
+    pub(crate) async fn start(
+        registry: &TestRegistry,
+        name: &str,
+        documents: Vec<Document>,
+        service: impl pb::file_transfer_server::FileTransfer,
+    ) -> Self {
         let listener = front_door::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
         let incoming = front_door::guard(
@@ -146,29 +189,16 @@ impl FakeHolder {
                 spare_loopback: false,
             },
         );
-        let offsets = Arc::<Mutex<Vec<u64>>>::default();
-        let service = Scripted {
-            document: document.to_vec(),
-            script,
-            offsets: Arc::clone(&offsets),
-        };
         let (health, health_service) = tonic_health::server::health_reporter();
         health
             .set_service_status(FILE_TRANSFER_SERVICE, tonic_health::ServingStatus::Serving)
             .await;
         let routes =
             Routes::new(pb::file_transfer_server::FileTransferServer::new(service)).add_service(health_service);
-        let serving = Serving::spawn(routes, AllowedSources::default(), incoming);
-        let session = register(registry, name, address, document).await;
         Self {
-            _session: session,
-            _serving: serving,
-            offsets,
+            _serving: Serving::spawn(routes, AllowedSources::default(), incoming),
+            _session: register(registry, name, address, documents).await,
         }
-    }
-
-    pub(crate) fn was_asked(&self) -> bool {
-        !self.offsets.lock().unwrap().is_empty()
     }
 }
 
@@ -176,7 +206,7 @@ async fn register(
     registry: &TestRegistry,
     name: &str,
     address: SocketAddr,
-    document: &[u8],
+    documents: Vec<Document>,
 ) -> (SessionSender, SessionReceiver) {
     let hello = Hello {
         protocol_version: limits::PROTOCOL_VERSION,
@@ -192,16 +222,7 @@ async fn register(
         .register(1, PeerRequest::Hello(hello))
         .await
         .unwrap();
-    let document = Document {
-        id: DocumentId {
-            key: key(1),
-            sha256: Sha256::of(document),
-        },
-        size_bytes: document.len() as u64,
-        title: Title::default(),
-        modified: None,
-    };
-    sender.send(2, PeerRequest::Announce(vec![document])).await.unwrap();
+    sender.send(2, PeerRequest::Announce(documents)).await.unwrap();
     let (mut announced, mut reachable) = (false, false);
     within("registered", async {
         while !(announced && reachable) {

@@ -113,6 +113,46 @@ fn a_lost_holder_costs_only_what_nobody_else_has() {
 }
 
 #[test]
+fn what_has_arrived_is_not_lost_with_its_holder_nor_asked_of_others() {
+    let mut plan = plan(&[&[1, 2], &[1], &[1]]);
+    let (one, two) = (holder(1).id, holder(2).id);
+    assert_eq!(take_all(&mut plan, one, NOW), [2, 3, 1]);
+    for index in [0, 1, 2] {
+        plan.arrived(index, one, None);
+    }
+    assert_eq!(
+        plan.take(two, MOVE_AFTER),
+        None,
+        "it is here, however long storing it takes"
+    );
+    plan.lost(one, &problem());
+    assert!((0..3).all(|index| plan.is_open(index)) && plan.is_checking());
+    assert_eq!(plan.take(two, MOVE_AFTER), None);
+    plan.done(1);
+    // Wrong bytes, which another holder may have right.
+    plan.failed(2, one, problem());
+    plan.failed(0, one, problem());
+    assert!(!plan.is_checking());
+    assert_eq!(plan.failures().count(), 1);
+    assert_eq!(take_all(&mut plan, two, MOVE_AFTER), [1]);
+}
+
+#[test]
+fn of_two_that_delivered_one_may_have_lied() {
+    let mut plan = plan(&[&[1, 2]]);
+    let (one, two) = (holder(1).id, holder(2).id);
+    plan.take(one, NOW).unwrap();
+    plan.take(two, MOVE_AFTER).unwrap();
+    plan.arrived(0, one, None);
+    plan.arrived(0, two, None);
+    plan.lost(two, &problem());
+    plan.failed(0, one, problem());
+    assert!(plan.is_open(0) && plan.is_checking(), "the bytes of the other are here");
+    plan.done(0);
+    assert!(plan.is_over() && !plan.is_checking());
+}
+
+#[test]
 fn where_nobody_delivers_a_version_the_next_one_is_wanted() {
     let mut plan = Plan::default();
     let (one, two) = (holder(1).id, holder(2).id);
@@ -184,8 +224,9 @@ fn who_holds_everything_is_left_to_what_only_it_has() {
         [2, 3, 4, 5, 6],
         "RFC 1 is for the other one"
     );
-    plan.set_rate(seed, 1_000_000);
-    plan.set_rate(part, 1_000);
+    plan.arrived(1, seed, Some(1_000_000));
+    plan.announced(&holder(2), Format::Txt, &["6".parse().unwrap()]);
+    plan.arrived(5, part, Some(1_000));
     assert_eq!(take_all(&mut plan, seed, NOW), [1], "unless that is much slower");
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Want {
     pub(super) holders: Vec<SessionId>,
     /// Those of them that were asked for it, and when.
     pub(super) asked: Vec<(SessionId, Duration)>,
+    /// Holders whose bytes of it are here, to be checked and stored, whatever becomes of the holders.
+    pub(super) arrived: Vec<SessionId>,
     /// Versions to fall back to when no holder delivers this one, the best one last.
     pub(super) others: Vec<DocumentEntry>,
     /// Its place among equally rare ones.
@@ -59,6 +61,11 @@ impl Want {
         self.state == State::Open
     }
 
+    /// Whether its bytes are here, so that nobody need be asked for now.
+    pub(super) fn is_here(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+
     /// Whether another holder should be asked as well at `now`.
     pub(super) fn is_late(&self, now: Duration) -> bool {
         let patience = MOVE_AFTER + Duration::from_secs(self.document.size_bytes / MOVE_BYTES_PER_SECOND);
@@ -67,6 +74,9 @@ impl Want {
     }
 
     pub(super) fn may_ask(&self, holder: SessionId) -> bool {
-        self.is_open() && self.holders.contains(&holder) && !self.asked.iter().any(|(id, _)| *id == holder)
+        self.is_open()
+            && !self.is_here()
+            && self.holders.contains(&holder)
+            && !self.asked.iter().any(|(id, _)| *id == holder)
     }
 }
