@@ -87,8 +87,11 @@ pub enum StoreError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// The name of the folder for unfinished files is taken by something else.
-    #[error("{} is in the way: it should be a folder for unfinished downloads; move it away", shown(.0))]
+    /// The name of the folder for unfinished files is taken by something else, or it lies on another file system.
+    #[error(
+        "{} is in the way: it should be a folder for unfinished downloads on the same file system; move it away",
+        shown(.0)
+    )]
     PartFolder(PathBuf),
     /// The document does not fit.
     #[error(

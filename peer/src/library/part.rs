@@ -235,6 +235,8 @@ impl Pending {
             Err(Errno::ISDIR | Errno::NOTEMPTY) => {
                 return Err(StoreError::InTheWay { path, what: "a folder" });
             }
+            // The same file system mounted once more, or one with quotas by folder.
+            Err(Errno::XDEV) => return Err(StoreError::PartFolder(self.target.path.join(PART_FOLDER))),
             Err(error) => return Err(self.failed("store", error.into())),
         }
         self.target.unsynced.store(true, Ordering::Release);

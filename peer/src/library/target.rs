@@ -236,6 +236,8 @@ impl TargetInner {
             }
         }
         match opened {
+            // Nothing could be renamed from there.
+            Ok(dir) if !self.is_beside(&dir) => Err(StoreError::PartFolder(path)),
             Ok(dir) => Ok(Arc::clone(known.insert(Arc::new(dir)))),
             Err(Errno::NOSPC | Errno::DQUOT) => Err(self.no_space(0)),
             Err(Errno::NOTDIR | Errno::LOOP) => Err(StoreError::PartFolder(path)),
@@ -244,6 +246,12 @@ impl TargetInner {
                 source: error.into(),
             }),
         }
+    }
+
+    /// Whether an open folder lies on the target's file system, as far as its number tells.
+    fn is_beside(&self, dir: &Dir) -> bool {
+        let device = |dir: &Dir| rustix::fs::fstat(dir).ok().map(|stat| stat.st_dev);
+        device(dir) == device(&self.dir)
     }
 
     fn make_part_dir(&self) -> Result<Dir, Errno> {

@@ -11,6 +11,7 @@
 
 mod answers;
 mod folders;
+mod full;
 mod getting;
 mod health;
 mod prompt;

@@ -15,9 +15,9 @@ use p2p_ci::{
     document::{Format, UnixSeconds},
     limits,
 };
-use peer::library::{Library, LibraryError, ScanProgress, SkipReason};
+use peer::library::{Library, LibraryError, ScanProgress, SkipReason, Watcher};
 
-use crate::support::{Folder, assert_holds, held, key, now, packed, txt};
+use crate::support::{Folder, PATIENCE, assert_holds, held, key, now, packed, txt, until};
 
 #[test]
 fn documents_of_every_spelling_are_found() {
@@ -175,6 +175,13 @@ fn a_hundred_thousand_foreign_files_are_skipped() {
     assert_eq!(held(&library), ["1.txt"]);
     assert_eq!(report.skipped.count(SkipReason::OtherName), 100_000);
     assert!(report.warnings.is_empty());
+    // Nor do they keep others from being seen, however many change.
+    let _watcher = Watcher::start(library.clone()).unwrap();
+    for number in 0..20_000 {
+        fs::remove_file(folder.path(&format!("note-{number}"))).unwrap();
+    }
+    folder.put("rfc2.txt", b"y");
+    until(PATIENCE, "a document among them", || library.get(txt(2)).is_some());
 }
 
 #[test]

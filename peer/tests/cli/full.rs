@@ -1,0 +1,77 @@
+//! A target that fills up while everything is mirrored into it.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use tokio::process::Command;
+
+use crate::support::{Cluster, run};
+
+/// Mounts a small file system, mirrors into it, makes it larger, and mirrors again; what came of it goes to `$2`.
+const SCRIPT: &str = r#"
+mount -t tmpfs -o size=1m tmpfs "$1" || exit 90
+for run in first second; do
+    "$0" mirror --no-share --to "$1" >"$2/$run.stdout" 2>"$2/$run.stderr"
+    echo $? >"$2/$run.code"
+    cp -r "$1/." "$2/$run"
+    mount -o remount,size=16m "$1" || exit 91
+done
+"#;
+
+/// Documents, of 32 KiB each: twice what fits.
+const DOCUMENTS: usize = 64;
+
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let read = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().unwrap();
+        (name, fs::read_to_string(entry.path()).unwrap())
+    };
+    entries.map(read).collect()
+}
+
+#[tokio::test]
+async fn a_target_that_fills_up_keeps_what_is_whole_and_the_next_run_completes_it() {
+    let namespace = ["unshare", "-rm"];
+    let works = Command::new(namespace[0]).args([namespace[1], "true"]).status().await;
+    if !works.is_ok_and(|status| status.success()) {
+        let mut stderr = std::io::stderr();
+        std::io::Write::write_all(&mut stderr, b"SKIP full: unshare -rm does not work here\n").unwrap();
+        return;
+    }
+    let cluster = Cluster::start().await;
+    let documents: Vec<(String, String)> = (1..=DOCUMENTS)
+        .map(|number| (format!("rfc{number}.txt"), format!("{number:015}\n").repeat(2048)))
+        .collect();
+    let borrowed: Vec<(&str, &str)> = documents.iter().map(|(name, text)| (&**name, &**text)).collect();
+    let folder = cluster.folder("alice", &borrowed);
+    let _alice = cluster.join("alice", &folder).await;
+    let (target, report) = (cluster.folder("target", &[]), cluster.folder("report", &[]));
+    let peer = cluster.peer();
+    let mut command = Command::new(namespace[0]);
+    command.args([namespace[1], "sh", "-c", SCRIPT]);
+    command.arg(peer.as_std().get_program()).arg(&target).arg(&report);
+    for (name, value) in peer.as_std().get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    run(command.kill_on_drop(true)).await.exits(0);
+    let told = |name: &str| fs::read_to_string(report.join(name)).unwrap();
+
+    assert_eq!(told("first.code"), "1\n", "{}", told("first.stderr"));
+    let stderr = told("first.stderr");
+    assert!(stderr.starts_with("peer: no space left in "), "{stderr}");
+    assert!(stderr.contains("free some space or choose another folder"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let first = files(&report.join("first"));
+    assert!(!first.is_empty() && first.len() < DOCUMENTS, "{} files", first.len());
+    for (name, text) in &first {
+        assert!(borrowed.contains(&(name, text)), "{name} is none of them, or not whole");
+    }
+
+    assert_eq!(told("second.code"), "0\n", "{}", told("second.stderr"));
+    let already = format!("({} already there, 0 failed)", first.len());
+    assert!(told("second.stdout").contains(&already), "{}", told("second.stdout"));
+    assert_eq!(files(&report.join("second")), documents.into_iter().collect());
+}
