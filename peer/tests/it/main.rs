@@ -14,6 +14,7 @@ mod fake_holder;
 mod faults;
 mod fingerprints;
 mod interrupted;
+mod large;
 mod link;
 mod memory;
 mod misdeeds_on_streams;
