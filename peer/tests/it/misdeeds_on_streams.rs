@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     fake_holder::{Answers, Registered, claim},
-    support::{TestPeer, TestRegistry, files, leftovers},
+    support::{TestPeer, TestRegistry, files, leftovers, within},
     swarm::mirror,
 };
 
@@ -46,6 +46,8 @@ type Steps = Box<dyn Iterator<Item = Step> + Send>;
 enum Step {
     Say(u64, Body),
     End,
+    /// Nothing more, and no end either.
+    Silence,
 }
 
 type Script = fn(Asked) -> Steps;
@@ -170,7 +172,11 @@ impl pb::file_transfer_server::FileTransfer for Liar {
                 };
                 place += 1;
                 for step in steps {
-                    let Step::Say(request_id, body) = step else { return };
+                    let (request_id, body) = match step {
+                        Step::Say(request_id, body) => (request_id, body),
+                        Step::End => return,
+                        Step::Silence => return sender.closed().await,
+                    };
                     if let Body::Chunk(chunk) = &body {
                         sent_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
                     }
@@ -235,19 +241,21 @@ async fn what_a_liar_delivered_before_is_kept_and_the_rest_is_told() {
     }
 }
 
-#[tokio::test]
-async fn what_a_liar_keeps_back_comes_from_somebody_honest() {
+/// A peer that delivers everything.
+async fn honest(registry: &TestRegistry) -> TestPeer {
     let documents: Vec<(String, Vec<u8>)> = (1..=DOCUMENTS)
         .map(|number| (format!("rfc{number}.txt"), document(number)))
         .collect();
-    let borrowed: Vec<(&str, &[u8])> = documents
-        .iter()
-        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
-        .collect();
+    let borrowed: Vec<(&str, &[u8])> = documents.iter().map(|(name, bytes)| (&**name, &**bytes)).collect();
+    TestPeer::start(registry, "honest", &borrowed).await
+}
+
+#[tokio::test]
+async fn what_a_liar_keeps_back_comes_from_somebody_honest() {
     for (what, script) in misdeeds() {
         let registry = TestRegistry::start().await;
         let (_liar, sent_bytes) = liar(&registry, script).await;
-        let _honest = TestPeer::start(&registry, "honest", &borrowed).await;
+        let _honest = honest(&registry).await;
         let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         let summary = mirror(&registry, &folder, &state).await;
         assert_eq!(
@@ -259,4 +267,28 @@ async fn what_a_liar_keeps_back_comes_from_somebody_honest() {
         assert_eq!(whole_documents(folder.path(), what), u64::from(DOCUMENTS), "{what}");
         assert!(sent_bytes.load(Ordering::Relaxed) < MOST_IN_VAIN, "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_holder_that_falls_silent_is_given_up_and_not_waited_for_where_others_deliver() {
+    let script: Script = |asked| Box::new([Step::Say(asked.id, header(&asked)), Step::Silence].into_iter());
+    let alone = async {
+        let registry = TestRegistry::start().await;
+        let (_silent, _) = liar(&registry, script).await;
+        let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let summary = within("it is given up", mirror(&registry, &folder, &state)).await;
+        let here = whole_documents(folder.path(), "alone");
+        assert_eq!((summary.fetched, here), (HONEST as u64, HONEST as u64));
+        assert_eq!(summary.failures.len(), DOCUMENTS as usize - HONEST);
+    };
+    let beside = async {
+        let registry = TestRegistry::start().await;
+        let (_silent, _) = liar(&registry, script).await;
+        let _honest = honest(&registry).await;
+        let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let summary = within("the other one delivers", mirror(&registry, &folder, &state)).await;
+        assert_eq!((summary.fetched, summary.failures.len()), (u64::from(DOCUMENTS), 0));
+        assert_eq!(whole_documents(folder.path(), "beside"), u64::from(DOCUMENTS));
+    };
+    tokio::join!(alone, beside);
 }
