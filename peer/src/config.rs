@@ -8,12 +8,20 @@ use std::{
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, builder::Resettable};
 use p2p_ci::{digest::DigestPrefix, document::Format, identity::PeerName, registry_url::RegistryUrl};
 
-use crate::wanted::{Wanted, WantedError, WantedNumber, shortened};
+use crate::{
+    mirror::Compress,
+    uploads::UploadRate,
+    wanted::{Wanted, WantedError, WantedNumber, shortened},
+};
 
 /// The environment's name for the registry.
 const REGISTRY_VARIABLE: &str = "P2PCI_REGISTRY";
 
-use crate::mirror::Compress;
+/// The environment's name for what is uploaded at most.
+const MAX_UPLOAD_VARIABLE: &str = "P2PCI_MAX_UPLOAD";
+
+/// The commands that share.
+const SHARING_COMMANDS: [&str; 3] = ["join", "mirror", "shell"];
 
 /// The exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 usage, 3 not found (no active peer has it), \
@@ -38,13 +46,21 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line, or tells what is wrong with it and ends the process. An empty `P2PCI_REGISTRY` counts as
-    /// none.
+    /// Reads the command line, or tells what is wrong with it and ends the process. An empty `P2PCI_REGISTRY` or
+    /// `P2PCI_MAX_UPLOAD` counts as none.
     #[must_use]
     pub fn read() -> Self {
         let mut command = Self::command();
-        if std::env::var_os(REGISTRY_VARIABLE).is_some_and(|value| value.is_empty()) {
+        let is_empty = |variable| std::env::var_os(variable).is_some_and(|value| value.is_empty());
+        if is_empty(REGISTRY_VARIABLE) {
             command = command.mut_arg("registry", |arg| arg.env(Resettable::Reset));
+        }
+        if is_empty(MAX_UPLOAD_VARIABLE) {
+            for sharing in SHARING_COMMANDS {
+                command = command.mut_subcommand(sharing, |command| {
+                    command.mut_arg("max_upload", |arg| arg.env(Resettable::Reset))
+                });
+            }
         }
         Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
     }
@@ -96,6 +112,11 @@ pub struct SharingArgs {
     /// Uploads at a time; further downloaders are told to try elsewhere.
     #[arg(long, default_value_t = crate::limits::MAX_UPLOADS, value_parser = parse_uploads)]
     pub max_uploads: usize,
+    /// Uploads at most so many bytes per second, to all downloaders together and in equal shares: 500k, 2M, 1.5MiB, or
+    /// 2000000 (k, M and G count by 1024; kB, MB and GB by 1000). Of chunks, compressed where they are. At least 32k, and
+    /// 32k for each of the uploads that there are at a time, so there are fewer of them at low rates [default: no cap].
+    #[arg(long, env = MAX_UPLOAD_VARIABLE, value_name = "RATE")]
+    pub max_upload: Option<UploadRate>,
     /// Does not describe the services to tools such as grpcurl.
     #[arg(long)]
     pub no_reflection: bool,

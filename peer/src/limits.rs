@@ -22,6 +22,14 @@ pub const UPLOAD_QUEUE_BATCHES: usize = 1;
 /// Uploads to one source at a time, if it is not this machine: a few downloads side by side, and never all slots.
 pub const MAX_UPLOADS_PER_SOURCE: usize = 8;
 
+/// Bytes a second that each of the uploads must have that a cap allows at a time: a source that has as many of them as it
+/// may shares that among them, and even then none is slower than what downloads wait for.
+pub const SLOT_BYTES_PER_SECOND: u64 = MAX_UPLOADS_PER_SOURCE as u64 * SLOWEST_BYTES_PER_SECOND;
+
+/// For how long a capped peer may send at full speed after a pause: timers are late by a few milliseconds, on a busy
+/// machine by some tens, and what they miss is to be made up for. No second sees more than a twentieth above the cap.
+pub const UPLOAD_BURST: Duration = Duration::from_millis(50);
+
 /// How long a stream of downloads may go without a request; its slot is wanted by others.
 pub const IDLE_DOWNLOADS: Duration = Duration::from_secs(30);
 

@@ -22,7 +22,7 @@ use crate::{
     limits,
     share::{Share, ShareConfig},
     uplink::{LinkState, NodeEvent, Uplink, UplinkConfig},
-    uploads::Uploads,
+    uploads::{UploadRate, Uploads},
     vital::Vital,
 };
 
@@ -46,6 +46,8 @@ pub struct NodeConfig {
     pub allowed: AllowedSources,
     /// Uploads at a time.
     pub max_uploads: usize,
+    /// What is uploaded at most, to all downloaders together; without, as much as they take.
+    pub max_upload: Option<UploadRate>,
     /// Describe the services to tools.
     pub reflection: bool,
     /// Follow what others do to the folder. Without, only what this program itself stores is announced; a file that was
@@ -66,6 +68,7 @@ impl NodeConfig {
             advertise_port: None,
             allowed: AllowedSources::default(),
             max_uploads: limits::MAX_UPLOADS,
+            max_upload: None,
             reflection: true,
             watches_folder: true,
         }
@@ -204,5 +207,6 @@ fn share_of(config: &NodeConfig, library: &Library) -> Share {
         allowed: config.allowed.clone(),
         reflection: config.reflection,
     };
-    Share::new(share_config, Uploads::new(library.clone(), config.max_uploads))
+    let uploads = Uploads::new(library.clone(), config.max_uploads, config.max_upload);
+    Share::new(share_config, uploads)
 }

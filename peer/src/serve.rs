@@ -1,9 +1,10 @@
 //! The FileTransfer service: gRPC in front of [`uploads`](crate::uploads).
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     pin::Pin,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -89,6 +90,7 @@ impl FileTransfer for Service {
         let many = Many {
             uploads,
             unanswered: AtomicUsize::new(0),
+            is_sending: AtomicBool::new(false),
             sender,
         };
         let requests = request.into_inner();
@@ -109,6 +111,8 @@ struct Many {
     uploads: Uploads,
     /// Requests that were read and not yet answered.
     unanswered: AtomicUsize,
+    /// Whether answers wait to be taken, which may take long where the link is slow or uploads are capped.
+    is_sending: AtomicBool,
     sender: Sender<Bytes>,
 }
 
@@ -181,9 +185,22 @@ impl Many {
         if parts.is_empty() {
             return Ok(());
         }
-        self.sender
-            .send_all(encode_many_parts(parts).into_iter().map(Ok).collect())
-            .await
+        self.is_sending.store(true, Ordering::Relaxed);
+        if self.sender.takes_turns() {
+            for part in parts {
+                let bytes = bytes_of(&part);
+                self.sender.send_in_turn(bytes, pieces_of([part])).await?;
+            }
+        } else {
+            self.sender.send_all(pieces_of(parts)).await?;
+        }
+        self.is_sending.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether there is something to answer, or to send of an answer.
+    fn is_busy(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) > 0 || self.is_sending.load(Ordering::Relaxed)
     }
 
     /// Queues requests until the client half-closes.
@@ -202,7 +219,7 @@ impl Many {
                 Ok(Some(Err(status))) => return Err(of_broken_request(&status)),
                 Ok(None) => return Ok(()),
                 // A slow downloader is still busy with what it asked for.
-                Err(_) if self.unanswered.load(Ordering::Relaxed) > 0 => continue,
+                Err(_) if self.is_busy() => continue,
                 Err(_) => {
                     let message = format!(
                         "no request for {} s; open a new stream when there is one",
@@ -227,11 +244,16 @@ impl Many {
         /// How soon a stream ends after its last answer.
         const LOOK: Duration = Duration::from_millis(100);
         self.uploads.closing.cancelled().await;
-        while self.unanswered.load(Ordering::Relaxed) > 0 {
+        while self.is_busy() {
             tokio::time::sleep(LOOK).await;
         }
         leaving()
     }
+}
+
+/// Parts of answers as they go into the stream.
+fn pieces_of(parts: impl IntoIterator<Item = ManyPart>) -> VecDeque<Result<Bytes, Status>> {
+    encode_many_parts(parts).into_iter().map(Ok).collect()
 }
 
 /// Bytes of a document in a part of an answer, as they are sent.

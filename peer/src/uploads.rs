@@ -6,22 +6,26 @@
 
 mod answer;
 mod bulk;
+mod cap;
+mod rate;
 mod slots;
 
 use std::{net::IpAddr, time::Duration};
 
 use p2p_ci::{
     failure::{Failure, Reason},
+    limits::CHUNK_BYTES,
     message::{DownloadPart, DownloadQuery},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::slots::Slots;
+pub use self::rate::{RateError, UploadRate};
 pub(crate) use self::{
     answer::{Downloader, Ended, Sender, answer},
     bulk::{Batch, Bulk},
     slots::Slot,
 };
+use self::{bulk::pieces, cap::Cap, slots::Slots};
 use crate::library::{DocumentReader, Library, LibraryError};
 
 /// What uploads share: the library, the slots, and the wish to end.
@@ -29,18 +33,29 @@ use crate::library::{DocumentReader, Library, LibraryError};
 pub struct Uploads {
     library: Library,
     slots: Slots,
+    cap: Option<Cap>,
+    /// Bytes of a document that are sent in one turn.
+    piece_bytes: usize,
     pub(crate) tasks: TaskTracker,
     pub(crate) closing: CancellationToken,
     pub(crate) ending: CancellationToken,
 }
 
 impl Uploads {
-    /// Serves `library` to at most `max` downloaders at a time.
+    /// Serves `library` to at most `max` downloaders at a time, at no more than `rate` in all: to as many of them as can
+    /// have a share of it that none gives up on.
     #[must_use]
-    pub fn new(library: Library, max: usize) -> Self {
+    pub fn new(library: Library, max: usize, rate: Option<UploadRate>) -> Self {
+        let max = rate.map_or(max, |rate| rate.slots(max));
+        let piece_bytes = rate.map_or(CHUNK_BYTES, |rate| rate.piece_bytes(max));
+        if let Some(rate) = rate {
+            tracing::info!(%rate, at_a_time = max, piece_bytes, "uploads are capped");
+        }
         Self {
             library,
             slots: Slots::new(max),
+            cap: rate.map(|rate| Cap::new(rate, rate.burst_bytes(piece_bytes))),
+            piece_bytes,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             ending: CancellationToken::new(),
@@ -72,7 +87,9 @@ impl Uploads {
         if self.closing.is_cancelled() {
             return Err(leaving());
         }
-        self.slots.take(source)
+        let place = self.slots.take(source)?;
+        let seat = self.cap.as_ref().map(|cap| cap.seat(source));
+        Ok(Slot { place, seat })
     }
 
     /// Opens a document as it was asked for.
@@ -84,7 +101,7 @@ impl Uploads {
 
     /// Downloads for one downloader that asks for many documents.
     pub(crate) fn bulk(&self) -> Bulk {
-        Bulk::new(self.library.clone())
+        Bulk::new(self.library.clone(), self.piece_bytes)
     }
 
     /// Reads the next batch of what a downloader asked for.
@@ -117,8 +134,10 @@ impl Uploads {
                 Ok(Err(error)) => return downloader.send(Err(failed(&error))).await.map(|()| sent_bytes),
                 Err(failure) => return downloader.send(Err(failure)).await.map(|()| sent_bytes),
             };
-            sent_bytes += chunk.len() as u64;
-            downloader.send(Ok(DownloadPart::Chunk(chunk))).await?;
+            for piece in pieces(chunk, self.piece_bytes) {
+                sent_bytes += piece.len() as u64;
+                downloader.send(Ok(DownloadPart::Chunk(piece))).await?;
+            }
         }
     }
 }

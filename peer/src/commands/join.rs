@@ -37,6 +37,7 @@ pub fn node_config(context: &Context, args: &SharingArgs) -> NodeConfig {
         advertise_port: args.advertise_port,
         allowed: AllowedSources::private_and(args.allow_from.clone()),
         max_uploads: args.max_uploads,
+        max_upload: args.max_upload,
         reflection: !args.no_reflection,
         watches_folder: true,
     }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use futures_core::Stream;
-use p2p_ci::{failure::Failure, message::DownloadPart};
-use tokio::sync::{mpsc, oneshot};
+use p2p_ci::{failure::Failure, message::DownloadPart, quota::Place};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::{Slot, leaving};
+use super::{Slot, cap::Seat, leaving};
 use crate::limits;
 
 /// Why an upload ends before all is sent.
@@ -30,8 +30,10 @@ pub(crate) type Encode<M> = Box<dyn Fn(Result<DownloadPart, Failure>) -> Result<
 pub(crate) fn answer<M>(slot: Slot, ending: CancellationToken) -> (Sender<M>, Answer<M>) {
     let (sender, receiver) = mpsc::channel(limits::UPLOAD_QUEUE_BATCHES);
     let (last_word, end) = oneshot::channel();
+    let Slot { place, seat } = slot;
     let sender = Sender {
         batches: sender,
+        seat: seat.map(AsyncMutex::new),
         ending,
         last_word,
     };
@@ -39,7 +41,7 @@ pub(crate) fn answer<M>(slot: Slot, ending: CancellationToken) -> (Sender<M>, An
         batch: VecDeque::new(),
         batches: receiver,
         end: Some(end),
-        _slot: slot,
+        _slot: place,
     };
     (sender, answer)
 }
@@ -47,6 +49,8 @@ pub(crate) fn answer<M>(slot: Slot, ending: CancellationToken) -> (Sender<M>, An
 /// The writing end.
 pub(crate) struct Sender<M> {
     batches: mpsc::Sender<VecDeque<Result<M, Status>>>,
+    /// Where uploads are capped: waited for by one piece at a time.
+    seat: Option<AsyncMutex<Seat>>,
     ending: CancellationToken,
     /// Passes by the messages that the downloader has not taken.
     last_word: oneshot::Sender<Status>,
@@ -67,6 +71,33 @@ impl<M> Sender<M> {
         }
     }
 
+    /// Whether messages should come one by one, each in its turn.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.seat.is_some()
+    }
+
+    /// Waits until there is room for messages with `bytes` of a document and, where uploads are capped, for their turn; and
+    /// puts them there. Whoever takes nothing waits for no turn, and leaves them to others.
+    pub(crate) async fn send_in_turn(&self, bytes: u64, messages: VecDeque<Result<M, Status>>) -> Result<(), Ended> {
+        let Some(seat) = &self.seat else {
+            return self.send_all(messages).await;
+        };
+        let in_turn = async {
+            let room = self.batches.reserve().await.map_err(|_| Ended::Gone)?;
+            tokio::select! {
+                () = self.batches.closed() => return Err(Ended::Gone),
+                () = async { seat.lock().await.turn(bytes).await } => {}
+            }
+            room.send(messages);
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            () = self.ending.cancelled() => Err(Ended::Cut),
+            sent = in_turn => sent,
+        }
+    }
+
     /// Ends the answer. One that was cut off says so at once: what is short must not look whole.
     pub(crate) fn end(self, ended: &Result<u64, Ended>) {
         if matches!(ended, Err(Ended::Cut)) {
@@ -84,7 +115,13 @@ pub(crate) struct Downloader<'a, M> {
 
 impl<M> Downloader<'_, M> {
     pub(crate) async fn send(&self, part: Result<DownloadPart, Failure>) -> Result<(), Ended> {
-        self.sender.send((self.encode)(part)).await
+        let bytes = match &part {
+            Ok(DownloadPart::Chunk(chunk)) => chunk.len() as u64,
+            Ok(DownloadPart::Header(_)) | Err(_) => 0,
+        };
+        self.sender
+            .send_in_turn(bytes, VecDeque::from([(self.encode)(part)]))
+            .await
     }
 }
 
@@ -94,7 +131,7 @@ pub(crate) struct Answer<M> {
     batch: VecDeque<Result<M, Status>>,
     batches: mpsc::Receiver<VecDeque<Result<M, Status>>>,
     end: Option<oneshot::Receiver<Status>>,
-    _slot: Slot,
+    _slot: Place,
 }
 
 impl<M> Unpin for Answer<M> {}

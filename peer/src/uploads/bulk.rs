@@ -45,6 +45,7 @@ pub(crate) struct Bulk {
     asked: VecDeque<(u64, Result<ManyQuery, Failure>)>,
     open: Option<Open>,
     packing: Packing,
+    piece_bytes: usize,
 }
 
 /// A document that is being read.
@@ -100,12 +101,14 @@ const fn packs(format: Format) -> bool {
 }
 
 impl Bulk {
-    pub(super) fn new(library: Library) -> Self {
+    /// Nothing is asked for yet. Documents will come in pieces of at most `piece_bytes`.
+    pub(super) fn new(library: Library, piece_bytes: usize) -> Self {
         Self {
             library,
             asked: VecDeque::new(),
             open: None,
             packing: Packing::Unused,
+            piece_bytes,
         }
     }
 
@@ -125,23 +128,26 @@ impl Bulk {
         let mut bytes = 0;
         while bytes < BATCH_BYTES && batch.parts.len() < BATCH_PARTS {
             if let Some(mut open) = self.open.take() {
-                let chunk = open.reader.next_chunk();
-                let is_last = open.reader.is_finished();
-                let part = match chunk {
-                    Ok(Some(chunk)) => {
-                        bytes += chunk.len();
-                        Some(Ok(if open.packs {
-                            self.packing.pack(chunk)
-                        } else {
-                            ManyBody::Chunk(chunk)
-                        }))
-                    }
-                    Ok(None) => None,
-                    Err(error) => Some(Err(failed(&error))),
-                };
                 let request_id = open.request_id;
-                batch.parts.extend(part.map(|part| ManyPart { request_id, part }));
-                if is_last {
+                match open.reader.next_chunk() {
+                    Ok(chunk) => {
+                        let chunk = chunk.unwrap_or_default();
+                        bytes += chunk.len();
+                        for piece in pieces(chunk, self.piece_bytes) {
+                            let part = Ok(if open.packs {
+                                self.packing.pack(piece)
+                            } else {
+                                ManyBody::Chunk(piece)
+                            });
+                            batch.parts.push(ManyPart { request_id, part });
+                        }
+                    }
+                    Err(error) => batch.parts.push(ManyPart {
+                        request_id,
+                        part: Err(failed(&error)),
+                    }),
+                }
+                if open.reader.is_finished() {
                     batch.answered += 1;
                 } else {
                     self.open = Some(open);
@@ -175,6 +181,14 @@ impl Bulk {
         });
         Ok(header)
     }
+}
+
+/// The same bytes in pieces of at most `piece_bytes`, none of them empty.
+pub(super) fn pieces(mut bytes: Bytes, piece_bytes: usize) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let length = bytes.len().min(piece_bytes);
+        (length > 0).then(|| bytes.split_to(length))
+    })
 }
 
 /// Opens a document as it was asked for.

@@ -7,6 +7,7 @@ use p2p_ci::{
     quota::{Full, Place, Quota, QuotaLimits},
 };
 
+use super::cap::Seat;
 use crate::limits::MAX_UPLOADS_PER_SOURCE;
 
 /// When to try a peer again whose upload slots are all taken.
@@ -16,8 +17,13 @@ const BUSY_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct Slots(Quota);
 
-/// A slot, which is free again when this is dropped.
-pub(crate) type Slot = Place;
+/// A slot, which is free again when its place is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(super) place: Place,
+    /// Where uploads are capped.
+    pub(super) seat: Option<Seat>,
+}
 
 impl Slots {
     pub(super) fn new(max: usize) -> Self {
@@ -34,7 +40,7 @@ impl Slots {
     }
 
     /// Takes a slot for a downloader at `ip`.
-    pub(super) fn take(&self, ip: IpAddr) -> Result<Slot, Failure> {
+    pub(super) fn take(&self, ip: IpAddr) -> Result<Place, Failure> {
         self.0.take(ip).map_err(|full| {
             let message = match full {
                 Full::Total => format!(
@@ -59,7 +65,7 @@ mod tests {
     fn one_source_has_its_share() {
         let slots = Slots::new(MAX_UPLOADS_PER_SOURCE + 1);
         let greedy: IpAddr = "10.0.0.1".parse().unwrap();
-        let taken: Vec<Slot> = (0..MAX_UPLOADS_PER_SOURCE)
+        let taken: Vec<Place> = (0..MAX_UPLOADS_PER_SOURCE)
             .map(|_| slots.take(greedy).unwrap())
             .collect();
         let failure = slots.take(greedy).unwrap_err();

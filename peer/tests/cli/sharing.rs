@@ -5,7 +5,7 @@ use std::{fs, process::Stdio, time::Duration};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use crate::support::{Cluster, TEXT, peer, send, within};
+use crate::support::{Cluster, TEXT, peer, run, send, within};
 
 #[tokio::test]
 async fn a_reader_that_leaves_does_not_end_the_sharing() {
@@ -81,6 +81,42 @@ async fn a_folder_is_kept_complete_with_and_without_room_to_watch() {
         within("RFC 7", arrived).await;
         assert_eq!(fs::read_to_string(empty.join("rfc7.txt")).unwrap(), TEXT);
     }
+}
+
+#[tokio::test]
+async fn a_cap_holds_for_several_who_mirror_at_the_same_time() {
+    const DOCUMENTS: usize = 30;
+    const MIB: f64 = 1024.0 * 1024.0;
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder("alice", &[]);
+    let bytes: Vec<u8> = (0..1024 * 1024 / DOCUMENTS).map(|at| (at % 251) as u8).collect();
+    for number in 1..=DOCUMENTS {
+        fs::write(folder.join(format!("rfc{number}.txt")), &bytes).unwrap();
+    }
+    let _alice = cluster.join_with("alice", &folder, &["--max-upload", "1M"]).await;
+    let began = tokio::time::Instant::now();
+    let mirror = |name: &str| {
+        let mut command = cluster.peer();
+        let to = cluster.dir.path().join(name);
+        command
+            .args(["mirror", "--no-share", "--json", "--compress", "never", "--to"])
+            .arg(to);
+        command
+    };
+    let (mut bob, mut carol) = (mirror("bob"), mirror("carol"));
+    let (bob, carol) = tokio::join!(run(&mut bob), run(&mut carol));
+    let took = began.elapsed().as_secs_f64();
+    for ran in [bob.exits(0), carol.exits(0)] {
+        assert_eq!(ran.objects()[0]["summary"]["fetched"], DOCUMENTS, "{ran:#?}");
+    }
+    for name in ["bob", "carol"] {
+        let last = cluster.dir.path().join(name).join(format!("rfc{DOCUMENTS}.txt"));
+        assert_eq!(fs::read(last).unwrap(), bytes);
+    }
+    // However fast the machine is; how slow it may be is not for a test to say.
+    let burst = 0.05;
+    let least = 2.0 * (DOCUMENTS * bytes.len()) as f64 / MIB - burst;
+    assert!(took >= least, "{took} s and not {least} s");
 }
 
 #[tokio::test]

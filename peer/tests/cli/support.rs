@@ -67,6 +67,7 @@ pub(crate) fn peer() -> Command {
     for name in [
         "P2PCI_REGISTRY",
         "P2PCI_STATE_DIR",
+        "P2PCI_MAX_UPLOAD",
         "RUST_LOG",
         "COLUMNS",
         "NO_COLOR",
@@ -132,10 +133,16 @@ impl Cluster {
 
     /// Starts a peer that shares `folder`, and waits until everything in it can be found.
     pub(crate) async fn join(&self, name: &str, folder: &Path) -> Joined {
+        self.join_with(name, folder, &[]).await
+    }
+
+    /// The same with further options.
+    pub(crate) async fn join_with(&self, name: &str, folder: &Path, options: &[&str]) -> Joined {
         let files = fs::read_dir(folder).unwrap().count() as u64;
         let mut command = self.peer();
         command
             .args(["join", "--json", "--name", name])
+            .args(options)
             .arg(folder)
             .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();

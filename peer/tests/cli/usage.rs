@@ -11,7 +11,7 @@ fn told(ran: &crate::support::Ran, what: &str) {
 
 #[tokio::test]
 async fn mistakes_are_told_with_exit_code_2() {
-    let table: [(&[&str], &str); 25] = [
+    let table: [(&[&str], &str); 30] = [
         (&[], "Usage: peer"),
         (&["--nonsense"], "--nonsense"),
         (&["lokup", "5"], "'lookup'"),
@@ -37,6 +37,17 @@ async fn mistakes_are_told_with_exit_code_2() {
             &["join", ".", "--listen", "5000"],
             "use IP:PORT, for example 127.0.0.1:5000",
         ),
+        (
+            &["join", ".", "--max-upload", "fast"],
+            "write bytes per second as 500k, 2M",
+        ),
+        (&["mirror", "--max-upload", "0"], "leave the option out for no cap"),
+        (&["shell", "--max-upload", "8"], "less than 32k a second"),
+        (
+            &["join", ".", "--max-upload", "9999999T"],
+            "more than any network carries",
+        ),
+        (&["join", ".", "--max-upload", "1\u{1b}[2J"], "no rate"),
         (&["list", "9-1"], "ends before it starts"),
         (&["list", "1-99999999999"], "larger than any RFC number"),
         (
@@ -100,6 +111,19 @@ async fn an_empty_registry_in_the_environment_counts_as_none() {
     assert!(matches!(ran.code, Some(0 | 4)), "{ran:#?}");
     let ran = run(peer().args(["peers", "--registry", ""])).await.exits(2);
     told(&ran, "no registry address");
+}
+
+#[tokio::test]
+async fn a_cap_in_the_environment_counts_for_those_who_share_and_an_empty_one_for_nobody() {
+    for command in ["join", "mirror", "shell"] {
+        let help = run(peer().args([command, "--help"])).await.exits(0);
+        assert!(help.stdout.contains("[env: P2PCI_MAX_UPLOAD=]"), "{help:#?}");
+    }
+    let join = ["join", "/nowhere/at/all"];
+    let ran = run(peer().args(join).env("P2PCI_MAX_UPLOAD", "0")).await.exits(2);
+    told(&ran, "leave the option out for no cap");
+    let ran = run(peer().args(join).env("P2PCI_MAX_UPLOAD", "")).await.exits(1);
+    assert!(ran.stderr.contains("/nowhere/at/all"), "{ran:#?}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and its helpers do, too"
 )]
 
+mod capping;
 mod compressing;
 mod fake_holder;
 mod faults;

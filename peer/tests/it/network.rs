@@ -13,7 +13,10 @@ use std::{
 
 use futures_core::future::BoxFuture;
 use p2p_ci::transport::{Conn, Dial, Dialer, Incoming, Io};
-use peer::node::{Node, NodeConfig};
+use peer::{
+    node::{Node, NodeConfig},
+    uploads::UploadRate,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
@@ -182,6 +185,17 @@ pub(crate) struct Peer {
 
 /// Shares these files.
 pub(crate) async fn start_peer(network: &Network, name: &str, address: &str, files: &[(&str, &[u8])]) -> Peer {
+    start_capped_peer(network, name, address, files, None).await
+}
+
+/// Shares these files, and uploads at most so much.
+pub(crate) async fn start_capped_peer(
+    network: &Network,
+    name: &str,
+    address: &str,
+    files: &[(&str, &[u8])],
+    max_upload: Option<UploadRate>,
+) -> Peer {
     let address: SocketAddr = address.parse().unwrap();
     let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
     for (file, bytes) in files {
@@ -189,6 +203,7 @@ pub(crate) async fn start_peer(network: &Network, name: &str, address: &str, fil
     }
     let mut config = NodeConfig::new(format!("http://{REGISTRY}").parse().unwrap());
     config.name = Some(name.parse().unwrap());
+    config.max_upload = max_upload;
     let library = open_library(folders[0].path(), folders[1].path());
     let incoming = network.listen(address);
     let node = Node::start_on(config, library, network.dialer(address.ip()), incoming, address)
