@@ -27,7 +27,8 @@ use self::{
 };
 use crate::versions::{Chosen, MAX_VERSIONS};
 
-/// Documents that are looked at for one that a holder should be asked for; what is left alone now is so a moment later.
+/// Documents that are passed over for one that a holder should be asked for; what is left alone now is so a moment later.
+/// Entries that are out of date do not count: each is put right or dropped but once, and nothing may hide behind them.
 const MAX_LOOKS: usize = 32;
 
 /// A version that nobody delivered, and the one that is wanted instead.
@@ -178,7 +179,7 @@ impl Plan {
     fn look(&mut self, holder: SessionId, now: Duration) -> Option<usize> {
         let mut passed_over = Vec::new();
         let (mut free, mut late) = (None, None);
-        for _ in 0..MAX_LOOKS {
+        while passed_over.len() < MAX_LOOKS {
             let Some(queued) = self.sources.get_mut(&holder).and_then(Source::pop) else {
                 break;
             };

@@ -70,6 +70,14 @@ fn each_document_is_asked_of_one_holder_at_a_time_the_rarest_first() {
 }
 
 #[test]
+fn holders_of_the_same_are_all_asked_in_whatever_order_they_were_listed() {
+    // Whoever is listed first for a document is queued with it before the other one is known.
+    let orders: [&[u8]; 2] = [&[1, 2], &[2, 1]];
+    let mut plan = plan(&orders.repeat(5 * MAX_LOOKS));
+    assert_eq!(plan.idle_holders(NOW).len(), 2);
+}
+
+#[test]
 fn ties_are_taken_in_the_order_that_the_caller_draws() {
     let mut plan = Plan::default();
     for (number, tie) in [(1, 30), (2, 10), (3, 20)] {
