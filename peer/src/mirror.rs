@@ -39,7 +39,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::{choice::Compress, plan::Problem, summary::Summary};
+pub use self::{
+    choice::Compress,
+    plan::Problem,
+    summary::{Given, Summary},
+};
 use self::{
     neighbours::{Neighbours, News},
     plan::{Fallback, Plan},

@@ -1,5 +1,7 @@
 //! `peer mirror`: downloads everything that the peers around hold and a folder lacks.
 
+mod report;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -18,19 +20,16 @@ use p2p_ci::{
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use self::report::report;
 use super::{Context, blocking, durability_of, join::node_config, open_library};
 use crate::{
     config::MirrorArgs,
     error::{Exit, PeerError},
     library::Target,
     limits,
-    mirror::{Mirror, MirrorError, Observer, Selection, Summary},
+    mirror::{Mirror, MirrorError, Observer, Selection},
     node::Node,
-    output::{
-        Output, human,
-        json::{MirrorObject, MirrorSummary},
-        progress::Progress,
-    },
+    output::{Output, progress::Progress},
     state::StateDir,
     uplink::NodeEvent,
     wanted::format_of,
@@ -140,76 +139,6 @@ async fn broken(node: Option<&Node>) -> &'static str {
     }
 }
 
-fn report(summary: &Summary, took: Duration, output: &mut Output) -> Result<Exit, PeerError> {
-    for (id, problem) in summary.failures.iter().take(SHOWN_FAILURES) {
-        output.message(format_args!("{}: {}", id.key, p2p_ci::text::escaped(&problem.message)));
-    }
-    if summary.failures.len() > SHOWN_FAILURES {
-        output.message(format_args!(
-            "and {} more that could not be had",
-            summary.failures.len() - SHOWN_FAILURES
-        ));
-    }
-    if summary.interrupted {
-        output.wipe_key();
-        output.message("interrupted; run it again to go on where it stopped");
-    }
-    if exit_of(summary) == Exit::NotFound {
-        output.message("no active peer holds any of it; `peer list` shows what there is");
-    }
-    let failed = summary.failures.len() as u64;
-    if output.is_json() {
-        output.object(&MirrorObject {
-            summary: MirrorSummary {
-                fetched: summary.fetched,
-                present: summary.present,
-                failed,
-                kept: summary.kept,
-                contested: summary.contested,
-                bytes: summary.bytes,
-                holders: summary.by_holder.len() as u64,
-                duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            },
-        })?;
-    } else {
-        output.lines(format_args!(
-            "mirrored {}, {} bytes from {} in {} ({} already there, {failed} failed{}{})",
-            human::count(summary.fetched, "document"),
-            summary.bytes,
-            human::count(summary.by_holder.len() as u64, "peer"),
-            human::span(took),
-            summary.present,
-            told(summary.kept, "left alone with other bytes"),
-            told(summary.contested, "in several versions"),
-        ))?;
-    }
-    Ok(exit_of(summary))
-}
-
-/// A count that is worth a word only where there is something to count.
-fn told(count: u64, what: &str) -> String {
-    if count == 0 {
-        String::new()
-    } else {
-        format!(", {count} {what}")
-    }
-}
-
-fn exit_of(summary: &Summary) -> Exit {
-    let nothing = summary.fetched == 0 && summary.present == 0;
-    if summary.interrupted {
-        return Exit::Interrupted;
-    }
-    match summary.failures.as_slice() {
-        [] if nothing && summary.kept == 0 => Exit::NotFound,
-        [] if summary.kept > 0 => Exit::Partly,
-        [] => Exit::Done,
-        failures if nothing && failures.iter().all(|(_, problem)| problem.integrity) => Exit::Integrity,
-        _ if nothing => Exit::Unreachable,
-        _ => Exit::Partly,
-    }
-}
-
 /// The progress bar of a mirror, and what people should be told once it is gone.
 struct Bars {
     bar: Progress,
@@ -249,8 +178,8 @@ impl Observer for Bars {
         self.bar.advance(bytes);
     }
 
-    fn stored(&self, _: &Document, _: &Holder) {
-        self.bar.document_done();
+    fn stored(&self, document: &Document, holder: &Holder) {
+        self.bar.document_done(holder.name.as_str(), document.size_bytes);
     }
 
     fn note(&self, line: &str) {

@@ -1,6 +1,6 @@
 //! What a mirror did, for whoever asked for it.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use p2p_ci::{
     document::{Document, DocumentId},
@@ -24,22 +24,43 @@ pub struct Summary {
     pub contested: u64,
     /// Documents that could not be had, and why.
     pub failures: Vec<(DocumentId, Problem)>,
-    /// Documents by the peer that sent them.
-    pub by_holder: BTreeMap<PeerName, u64>,
+    /// What was fetched, by the peer that sent it.
+    pub by_holder: BTreeMap<PeerName, Given>,
     /// Whether it was ended early.
     pub interrupted: bool,
+}
+
+/// What was fetched from one peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Documents.
+    pub documents: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 impl Summary {
     /// Counts documents that a holder sent.
     pub(super) fn note<'a>(&mut self, holder: &PeerName, documents: impl Iterator<Item = &'a Document>) {
-        let before = self.fetched;
+        let mut given = Given::default();
         for document in documents {
-            self.fetched += 1;
-            self.bytes += document.size_bytes;
+            given.documents += 1;
+            given.bytes += document.size_bytes;
         }
-        if self.fetched > before {
-            *self.by_holder.entry(holder.clone()).or_default() += self.fetched - before;
+        if given.documents > 0 {
+            self.fetched += given.documents;
+            self.bytes += given.bytes;
+            let of_holder = self.by_holder.entry(holder.clone()).or_default();
+            of_holder.documents += given.documents;
+            of_holder.bytes += given.bytes;
         }
+    }
+
+    /// The peers that sent something, those first that sent most.
+    #[must_use]
+    pub fn givers(&self) -> Vec<(&PeerName, Given)> {
+        let mut givers: Vec<_> = self.by_holder.iter().map(|(name, given)| (name, *given)).collect();
+        givers.sort_by_key(|(_, given)| Reverse(given.bytes));
+        givers
     }
 }

@@ -15,7 +15,8 @@ use serde_json::ser::{Formatter, Serializer};
 pub use self::{
     get::{GetObject, GetOutcome, MissedObject, VersionObject},
     objects::{
-        DocumentObject, ErrorObject, HolderObject, JoinEvent, MirrorObject, MirrorSummary, MissingObject, PeerObject,
+        DocumentObject, ErrorObject, GiverObject, HolderObject, JoinEvent, MirrorObject, MirrorSummary, MissingObject,
+        PeerObject,
     },
     watch::{WatchLine, WatchObject},
 };

@@ -2,12 +2,13 @@
 //!
 //! Where stderr is no terminal, or results are JSON, nothing is drawn, and the same calls do nothing.
 
+mod shares;
 mod stderr;
 
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,15 +18,19 @@ use indicatif::{DecimalBytes, HumanDuration, ProgressBar, ProgressDrawTarget, Pr
 use p2p_ci::text::escaped;
 use unicode_width::UnicodeWidthStr as _;
 
-use self::stderr::{Stderr, columns};
+use self::{
+    shares::Shares,
+    stderr::{Stderr, columns},
+};
 use super::{Output, human, screen::Screen};
 use crate::error::PeerError;
 
 /// How often a bar is drawn while nothing arrives, so that a stall shows as a falling rate.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The looks of every bar: one line that is put together here, since it depends on the terminal's width.
-const TEMPLATE: &str = "{line}";
+/// The looks of every bar: one line, or two with the peers' shares, put together here since they depend on the terminal's
+/// width.
+const TEMPLATE: &str = "{lines}";
 
 /// How often a bar is drawn at most, in times per second.
 const REDRAW_RATE: u8 = 20;
@@ -44,6 +49,7 @@ pub struct Progress {
     documents: AtomicU64,
     /// 0 for a bar that counts no documents.
     total_documents: AtomicU64,
+    shares: Arc<Mutex<Shares>>,
 }
 
 impl Progress {
@@ -55,6 +61,7 @@ impl Progress {
             label: Arc::default(),
             documents: AtomicU64::new(0),
             total_documents: AtomicU64::new(0),
+            shares: Arc::default(),
         }
     }
 
@@ -64,7 +71,7 @@ impl Progress {
         Self::new(output, size_bytes, escaped(label).to_string(), 0)
     }
 
-    /// One bar for many downloads together.
+    /// One bar for many downloads together, and the shares of the peers beneath it.
     #[must_use]
     pub fn mirror(output: &Output, total_documents: u64, total_bytes: u64) -> Self {
         Self::new(output, total_bytes, counted(0, total_documents), total_documents)
@@ -77,14 +84,21 @@ impl Progress {
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(Stderr::default()), REDRAW_RATE);
         let bar = ProgressBar::with_draw_target(Some(total_bytes), target);
         let label = Arc::new(Mutex::new(label));
+        let shares = Arc::<Mutex<Shares>>::default();
         if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
-            let label = Arc::clone(&label);
-            let line = move |state: &ProgressState, text: &mut dyn fmt::Write| {
-                let label = label.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (label, shares) = (Arc::clone(&label), Arc::clone(&shares));
+            let lines = move |state: &ProgressState, text: &mut dyn fmt::Write| {
+                let columns = columns();
+                let label = lock(&label).clone();
+                let mut lines = Amounts::of(state).line(&label, columns);
+                if let Some(shares) = lock(&shares).line(columns) {
+                    lines.push('\n');
+                    lines.push_str(&shares);
+                }
                 // A bar that cannot be written is not worth a failure.
-                let _ = text.write_str(&Amounts::of(state).line(&label, columns()));
+                let _ = text.write_str(&lines);
             };
-            bar.set_style(style.with_key("line", line));
+            bar.set_style(style.with_key("lines", lines));
         }
         bar.enable_steady_tick(REDRAW_INTERVAL);
         Self {
@@ -92,11 +106,12 @@ impl Progress {
             label,
             documents: AtomicU64::new(0),
             total_documents: AtomicU64::new(total_documents),
+            shares,
         }
     }
 
     fn relabel(&self, label: String) {
-        *self.label.lock().unwrap_or_else(PoisonError::into_inner) = label;
+        *lock(&self.label) = label;
     }
 
     /// Says how much there is in all, once that is known.
@@ -122,8 +137,12 @@ impl Progress {
         self.bar.dec(bytes);
     }
 
-    /// Says that one more document is complete.
-    pub fn document_done(&self) {
+    /// Says that one more document is complete, of `bytes` that came from the peer of that name.
+    pub fn document_done(&self, from: &str, bytes: u64) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        lock(&self.shares).add(from, bytes);
         let documents = self.documents.fetch_add(1, Ordering::Relaxed) + 1;
         let total = self.total_documents.load(Ordering::Relaxed);
         if total > 0 {
@@ -149,6 +168,10 @@ impl Progress {
     pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         self.bar.suspend(write)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How far something has come, and how fast.
@@ -226,7 +249,7 @@ mod tests {
         let progress = Progress::mirror(&output, 2, 10);
         assert!(progress.bar.is_hidden());
         progress.advance(4);
-        progress.document_done();
+        progress.document_done("alice", 4);
         progress.println(&mut output, "RFC 1: saved").unwrap();
         progress.finish();
         assert_eq!(lines.text(), "RFC 1: saved\n");

@@ -141,7 +141,7 @@ pub struct MirrorObject {
 }
 
 /// What a mirror did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct MirrorSummary {
     /// Documents downloaded and verified.
     pub fetched: u64,
@@ -159,6 +159,19 @@ pub struct MirrorSummary {
     pub holders: u64,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,
+    /// What each of them gave, those first that gave most.
+    pub by_holder: Vec<GiverObject>,
+}
+
+/// What a mirror fetched from one peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GiverObject {
+    /// The peer's name.
+    pub name: String,
+    /// Documents downloaded from it and verified.
+    pub documents: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// Something that happens to a peer that shares: what `join` prints.

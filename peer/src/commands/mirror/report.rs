@@ -1,0 +1,175 @@
+//! What is told about a mirror that has ended.
+
+use std::time::Duration;
+
+use p2p_ci::text::escaped;
+
+use super::SHOWN_FAILURES;
+use crate::{
+    error::{Exit, PeerError},
+    mirror::{Given, Summary},
+    output::{
+        Output, human,
+        json::{GiverObject, MirrorObject, MirrorSummary},
+    },
+};
+
+/// Holders that are shown one by one, those that gave most; the rest is summed.
+const SHOWN_HOLDERS: usize = 8;
+
+/// Tells what was done, what was not, and who gave what.
+pub(super) fn report(summary: &Summary, took: Duration, output: &mut Output) -> Result<Exit, PeerError> {
+    for (id, problem) in summary.failures.iter().take(SHOWN_FAILURES) {
+        output.message(format_args!("{}: {}", id.key, escaped(&problem.message)));
+    }
+    if summary.failures.len() > SHOWN_FAILURES {
+        output.message(format_args!(
+            "and {} more that could not be had",
+            summary.failures.len() - SHOWN_FAILURES
+        ));
+    }
+    if summary.interrupted {
+        output.wipe_key();
+        output.message("interrupted; run it again to go on where it stopped");
+    }
+    let exit = exit_of(summary);
+    if exit == Exit::NotFound {
+        output.message("no active peer holds any of it; `peer list` shows what there is");
+    }
+    if output.is_json() {
+        output.object(&object_of(summary, took))?;
+    } else {
+        output.lines(lines_of(summary, took))?;
+    }
+    Ok(exit)
+}
+
+fn object_of(summary: &Summary, took: Duration) -> MirrorObject {
+    MirrorObject {
+        summary: MirrorSummary {
+            fetched: summary.fetched,
+            present: summary.present,
+            failed: summary.failures.len() as u64,
+            kept: summary.kept,
+            contested: summary.contested,
+            bytes: summary.bytes,
+            holders: summary.by_holder.len() as u64,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            by_holder: summary
+                .givers()
+                .into_iter()
+                .map(|(name, given)| GiverObject {
+                    name: name.to_string(),
+                    documents: given.documents,
+                    bytes: given.bytes,
+                })
+                .collect(),
+        },
+    }
+}
+
+/// One line for all, and one for each holder where there are several.
+fn lines_of(summary: &Summary, took: Duration) -> String {
+    let mut lines = format!(
+        "mirrored {}, {} bytes from {} in {} ({} already there, {} failed{}{})",
+        human::count(summary.fetched, "document"),
+        summary.bytes,
+        human::count(summary.by_holder.len() as u64, "peer"),
+        human::span(took),
+        summary.present,
+        summary.failures.len(),
+        told(summary.kept, "left alone with other bytes"),
+        told(summary.contested, "in several versions"),
+    );
+    let givers = summary.givers();
+    if givers.len() < 2 {
+        return lines;
+    }
+    let (shown, hidden) = givers.split_at_checked(SHOWN_HOLDERS).unwrap_or((&givers, &[]));
+    let mut add = |what: &str, given: Given| {
+        let documents = human::count(given.documents, "document");
+        lines.push_str(&format!("\n  {what}: {documents}, {} bytes", given.bytes));
+    };
+    for (name, given) in shown {
+        add(&escaped(name.as_str()).to_string(), *given);
+    }
+    if !hidden.is_empty() {
+        let rest = hidden.iter().fold(Given::default(), |sum, (_, given)| Given {
+            documents: sum.documents + given.documents,
+            bytes: sum.bytes + given.bytes,
+        });
+        add(&format!("{} more", hidden.len()), rest);
+    }
+    lines
+}
+
+/// A count that is worth a word only where there is something to count.
+fn told(count: u64, what: &str) -> String {
+    if count == 0 {
+        String::new()
+    } else {
+        format!(", {count} {what}")
+    }
+}
+
+fn exit_of(summary: &Summary) -> Exit {
+    let nothing = summary.fetched == 0 && summary.present == 0;
+    if summary.interrupted {
+        return Exit::Interrupted;
+    }
+    match summary.failures.as_slice() {
+        [] if nothing && summary.kept == 0 => Exit::NotFound,
+        [] if summary.kept > 0 => Exit::Partly,
+        [] => Exit::Done,
+        failures if nothing && failures.iter().all(|(_, problem)| problem.integrity) => Exit::Integrity,
+        _ if nothing => Exit::Unreachable,
+        _ => Exit::Partly,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mirror from so many holders, of which each gave less than the one before.
+    fn summary(holders: u64) -> Summary {
+        let mut summary = Summary::default();
+        for at in 0..holders {
+            let given = Given {
+                documents: holders - at,
+                bytes: 100 * (holders - at),
+            };
+            summary.fetched += given.documents;
+            summary.bytes += given.bytes;
+            summary.by_holder.insert(format!("peer-{at}").parse().unwrap(), given);
+        }
+        summary
+    }
+
+    #[test]
+    fn each_of_several_holders_is_told_and_a_single_one_is_not_told_twice() {
+        let lines = |holders| lines_of(&summary(holders), Duration::from_secs(3));
+        let whole = "mirrored 1 document, 100 bytes from 1 peer in 3.0 s (0 already there, 0 failed)";
+        assert_eq!(lines(1), whole);
+        let told = lines(2);
+        let (_, rest) = told.split_once('\n').unwrap();
+        assert_eq!(
+            rest,
+            "  peer-0: 2 documents, 200 bytes\n  peer-1: 1 document, 100 bytes"
+        );
+        let told = lines(12);
+        assert_eq!(told.lines().count(), 1 + SHOWN_HOLDERS + 1);
+        assert!(told.ends_with("\n  4 more: 10 documents, 1000 bytes"), "{told}");
+    }
+
+    #[test]
+    fn programs_are_told_of_every_holder() {
+        let object = object_of(&summary(12), Duration::from_secs(3));
+        let line = crate::output::json::line(&object).unwrap();
+        assert!(
+            line.contains(r#""by_holder":[{"name":"peer-0","documents":12,"bytes":1200},{"name":"peer-1","#),
+            "{line}"
+        );
+        assert_eq!(object.summary.by_holder.len(), 12);
+    }
+}
