@@ -1,18 +1,21 @@
 //! The index: which sessions are registered, and which documents each of them holds.
 //!
 //! Pure: no I/O, no clock, no tasks; time and randomness are passed in. Documents have small numbers and sessions have
-//! slots, so that who holds what is a set of small numbers on either side, and leaving costs no more than what the
-//! leaver held. A session is named by its id everywhere, which no other session ever has: whatever arrives late for a
-//! session that is gone finds nothing and changes nothing. What a session holds of one format is known by its
-//! fingerprint once somebody asked, so that others can name that list instead of announcing it.
+//! slots, so that who holds what is a set of small numbers on either side. A session that holds what many hold hangs on
+//! their list, and comes and goes without a document being touched; leaving costs any other no more than what it held.
+//! A session is named by its id everywhere, which no other session ever has: whatever arrives late for a session that
+//! is gone finds nothing and changes nothing. What a session holds of one format is known by its fingerprint once
+//! somebody asked, so that others can name that list instead of announcing it.
 
 pub mod answers;
 mod change;
 mod documents;
 mod fingerprints;
+mod holders;
 mod holdings;
 pub mod id_set;
 mod lists;
+pub mod sample;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -20,7 +23,7 @@ mod tests;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use p2p_ci::{
-    document::{Document, DocumentKey},
+    document::{Document, DocumentClaim, DocumentKey},
     identity::SessionId,
     message::{PeerRef, Reachability},
 };
@@ -30,8 +33,7 @@ pub use self::{
     lists::{List, Listed},
     sessions::{Card, Counts},
 };
-use self::{documents::Documents, lists::Lists, sessions::Session, sessions::Sessions};
-use crate::limits::{KNOWN_LIST_DOCUMENTS, KNOWN_LISTS};
+use self::{documents::Documents, holders::Holders, lists::Lists, sessions::Session, sessions::Sessions};
 
 /// Everything that is registered.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl Index {
             limits,
             documents: Documents::default(),
             sessions: Sessions::default(),
-            lists: Lists::new(KNOWN_LISTS, KNOWN_LIST_DOCUMENTS),
+            lists: Lists::new(limits.lists, limits.list_documents),
             last_number: 0,
         }
     }
@@ -126,13 +128,14 @@ impl Index {
     /// Ends a session: it and everything that it holds are gone. `None` when it is gone already.
     pub fn leave(&mut self, id: SessionId) -> Option<Member> {
         let (slot, session) = self.sessions.remove(id)?;
-        session
-            .documents
-            .iter()
-            .for_each(|number| self.documents.release(number, slot));
-        session
-            .fingerprints()
-            .for_each(|fingerprint| self.lists.leave(fingerprint));
+        for (numbers, list) in session.documents.parts() {
+            match list {
+                Some(list) => self.quit(slot, list),
+                None => numbers
+                    .iter()
+                    .for_each(|number| self.documents.release(number, slot, &self.lists)),
+            }
+        }
         Some(session.member())
     }
 
@@ -172,14 +175,15 @@ impl Index {
         for document in documents {
             let replaced = self.documents.held(document.id.key, &session.documents);
             of_session += usize::from(replaced.is_none());
-            let is_new = self.documents.get(&document.claim()).is_none();
+            let is_new = !self.documents.holds(&document.claim());
             in_all += usize::from(is_new);
             brought += usize::from(is_new);
-            let frees =
-                |record: &documents::Record| record.holders.len() == 1 && record.document.claim() != document.claim();
+            let frees = |record: &documents::Record| {
+                Holders::of(record, &self.lists).len() == 1 && record.document.claim() != document.claim()
+            };
             let freed = replaced.map(|(_, record)| record).filter(|record| frees(record));
             in_all -= usize::from(freed.is_some());
-            brought -= usize::from(freed.is_some_and(|record| record.brought_by == session.account));
+            brought -= usize::from(freed.is_some_and(|record| record.brought_by == Some(session.account)));
         }
         self.check_limits(session, of_session, (brought_before, brought), in_all)
     }
@@ -215,27 +219,32 @@ impl Index {
 
     /// Makes the session in `slot` hold `document` in place of what it holds of that key; says whether that is new.
     fn replace(&mut self, slot: u32, document: Document) -> bool {
+        let key = document.id.key;
+        let claim = document.claim();
+        let old = self.held_of(slot, key);
+        if old.is_some_and(|(_, held)| held == claim) {
+            // Only what is said about it may be new, and who holds it stays the same.
+            self.documents.tell(&document);
+            return false;
+        }
+        self.detach(slot, key.format);
         let Some(session) = self.sessions.get_mut(slot) else {
             return false;
         };
-        let key = document.id.key;
-        let old = self
-            .documents
-            .held(key, &session.documents)
-            .map(|(number, record)| (number, record.document.claim()));
-        let is_new = old.is_none_or(|(_, claim)| claim != document.claim());
-        if let Some((number, _)) = old
-            && is_new
-        {
+        if let Some((number, _)) = old {
             session.documents.remove(key.format, number);
-            self.lists.move_on(session.changed(key.format));
-            self.documents.release(number, slot);
+            self.documents.release(number, slot, &self.lists);
         }
         let number = self.documents.hold(document, slot, session.account);
-        if session.documents.insert(key.format, number) {
-            self.lists.move_on(session.changed(key.format));
-        }
-        is_new
+        session.documents.insert(key.format, number);
+        true
+    }
+
+    /// What the session in `slot` holds of a key.
+    fn held_of(&self, slot: u32, key: DocumentKey) -> Option<(u32, DocumentClaim)> {
+        let session = self.sessions.get(slot)?;
+        let (number, record) = self.documents.held(key, &session.documents)?;
+        Some((number, record.document.claim()))
     }
 
     /// Takes documents back. Keys that the session does not hold are passed over.
@@ -245,18 +254,22 @@ impl Index {
     /// [`Refusal::NotRegistered`].
     pub fn withdraw(&mut self, id: SessionId, mut keys: Vec<DocumentKey>) -> Result<Change, Refusal> {
         let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
-        let session = self.sessions.get_mut(slot).ok_or(Refusal::NotRegistered)?;
         keys.sort_unstable();
-        keys.retain(|key| {
-            let Some((number, _)) = self.documents.held(*key, &session.documents) else {
-                return false;
-            };
-            session.documents.remove(key.format, number);
-            self.lists.move_on(session.changed(key.format));
-            self.documents.release(number, slot);
-            true
-        });
+        keys.retain(|key| self.take_back(slot, *key));
         self.change(id, keys.into())
+    }
+
+    /// Makes the session in `slot` hold nothing of a key; says whether it did.
+    fn take_back(&mut self, slot: u32, key: DocumentKey) -> bool {
+        let Some((number, _)) = self.held_of(slot, key) else {
+            return false;
+        };
+        self.detach(slot, key.format);
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session.documents.remove(key.format, number);
+        }
+        self.documents.release(number, slot, &self.lists);
+        true
     }
 
     fn change(&self, id: SessionId, keys: Arc<[DocumentKey]>) -> Result<Change, Refusal> {

@@ -22,15 +22,16 @@ pub const ANNOUNCE_PER_SECOND: u32 = 500;
 pub const KNOWN_LISTS: usize = 256;
 
 /// Documents in all such lists together: three whole libraries of [`p2p_ci::limits::MAX_SESSION_DOCUMENTS`], or a dozen of
-/// texts. Documents that nobody holds any more are kept for them, which is 24 MB at worst.
+/// texts. Documents that nobody holds any more are kept for them, which is 48 MB at worst.
 pub const KNOWN_LIST_DOCUMENTS: usize = 120_000;
 
 /// Documents that the sessions of one source may have without announcing them, at once: a class behind one router
 /// ([`SESSIONS_PER_ADDRESS`]) that comes back with the whole series.
 pub const ADOPT_BURST: u32 = 600_000;
 
-/// Such documents each second once the burst is used up: they cost a few milliseconds of everybody's time, while to name
-/// a list costs a peer nothing. Whoever comes back more often announces.
+/// Such documents each second once the burst is used up: to name a list costs a peer nothing, while those who watch are
+/// told of each, and the first and the last to hold a list cost others a millisecond. Whoever comes back more often
+/// announces.
 pub const ADOPT_PER_SECOND: u32 = 40_000;
 
 /// Documents that a session may have compared at once to a fingerprint: a whole library.

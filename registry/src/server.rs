@@ -28,7 +28,7 @@ use crate::{
     config::Config,
     descriptors,
     index::IndexLimits,
-    limits::{DRAIN, MAX_DOCUMENTS, MAX_DOCUMENTS_PER_SOURCE},
+    limits::{DRAIN, KNOWN_LIST_DOCUMENTS, KNOWN_LISTS, MAX_DOCUMENTS, MAX_DOCUMENTS_PER_SOURCE},
     reach::Prober,
     service::registry_service,
     session::Environment,
@@ -130,6 +130,8 @@ impl Server {
                 documents: MAX_DOCUMENTS,
                 documents_per_source: MAX_DOCUMENTS_PER_SOURCE,
                 sessions_per_address: config.max_sessions_per_address,
+                lists: KNOWN_LISTS,
+                list_documents: KNOWN_LIST_DOCUMENTS,
             },
             watchers: config.max_watchers,
         };

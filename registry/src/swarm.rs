@@ -1,7 +1,7 @@
 //! The swarm: a handle on the index that sessions, lookups and watchers share.
 //!
-//! One std mutex guards index and watchers together. It is held for microseconds, for milliseconds when a peer comes or
-//! leaves that holds everything, and never across an await, and what happens is queued for the watchers while it is held,
+//! One std mutex guards index and watchers together. It is held for microseconds, for a millisecond when a list of the
+//! whole series comes into use or falls out of it, and never across an await, and what happens is queued for the watchers while it is held,
 //! so that all of them see one order. Answers are spelled out after it is free. A panic while it is held poisons nothing
 //! for others: the next one goes on with what is there.
 

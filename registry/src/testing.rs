@@ -39,6 +39,8 @@ pub(crate) const LIMITS: SwarmLimits = SwarmLimits {
         documents: 200_000,
         documents_per_source: 50_000,
         sessions_per_address: 64,
+        lists: 256,
+        list_documents: 120_000,
     },
     watchers: 4,
 };

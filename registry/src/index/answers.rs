@@ -13,6 +13,7 @@ use rand::{Rng, seq::SliceRandom as _};
 use super::{
     Card, Counts, Index, count,
     documents::Record,
+    holders::Holders,
     sessions::{Session, Sessions},
 };
 
@@ -165,26 +166,30 @@ impl Index {
         max_documents: usize,
         rng: &mut impl Rng,
     ) -> Result<Vec<Found>, Unusable> {
-        let is_wanted = |record: &&Record| {
+        let is_wanted = |(_, record): &(u32, &Record)| {
             let id = record.document.id;
             query.format.is_none_or(|format| format == id.key.format) && query.sha256_prefix.matches(&id.sha256)
         };
         let records = || self.documents.of_number(query.number).filter(is_wanted);
         let mut found: Vec<Found> = records()
-            .map(|record| self.answer(record, asker, query.max_holders, rng))
+            .map(|numbered| self.answer(numbered, asker, query.max_holders, rng))
             .filter(|found| !found.holders.is_empty())
             .collect();
         if found.is_empty() {
-            return Err(self.unusable(records(), asker));
+            return Err(self.unusable(records().map(|(_, record)| record), asker));
         }
         found.sort_by_key(rank);
         keep_first_of_each_format(&mut found, max_documents);
         Ok(found)
     }
 
+    fn holders<'a>(&'a self, record: &'a Record) -> Holders<'a> {
+        Holders::of(record, &self.lists)
+    }
+
     /// The holders of `records`, each counted once, by why they are of no use.
     fn unusable<'a>(&'a self, records: impl Iterator<Item = &'a Record>, asker: Asker) -> Unusable {
-        let mut slots: Vec<u32> = records.flat_map(|record| record.holders.iter()).collect();
+        let mut slots: Vec<u32> = records.flat_map(|record| self.holders(record).iter()).collect();
         slots.sort_unstable();
         slots.dedup();
         let mut unusable = Unusable::default();
@@ -227,14 +232,14 @@ impl Index {
                 walk.next = last;
                 return walk;
             }
-            visited += 1 + record.holders.len() / HOLDERS_OF_A_VISIT;
+            visited += 1 + self.holders(record).len() / HOLDERS_OF_A_VISIT;
             last = Some(*claim);
             let is_held = match holder {
                 None => true,
                 Some(session) => session.is_some_and(|session| session.documents.contains(id.key.format, number)),
             };
             if is_held && format.is_none_or(|format| format == id.key.format) {
-                let found = self.answer(record, asker, query.max_holders, rng);
+                let found = self.answer((number, record), asker, query.max_holders, rng);
                 if found.holder_count > 0 {
                     walk.found.push(found);
                 }
@@ -257,19 +262,21 @@ impl Index {
 
     /// A document with a uniform sample of the holders that are of use to the asker: its neighbours first, then those
     /// with fewer uploads, then in random order.
-    fn answer(&self, record: &Record, asker: Asker, max_holders: usize, rng: &mut impl Rng) -> Found {
+    fn answer(&self, (number, record): (u32, &Record), asker: Asker, max_holders: usize, rng: &mut impl Rng) -> Found {
         let usable = |slot| {
             self.sessions
                 .get(slot)
                 .is_some_and(|session| asker.use_of(session) == Use::Usable)
         };
-        let mut slots = record.holders.sample(max_holders, rng, usable);
+        let holders = self.holders(record);
+        let mut slots = holders.sample(max_holders, rng, usable);
         slots.shuffle(rng);
-        let own = asker.session.and_then(|id| self.sessions.slot(id));
-        let is_own = own.is_some_and(|slot| record.holders.contains(slot));
+        let own = asker.session.and_then(|id| self.session(id));
+        let format = record.document.id.key.format;
+        let is_own = own.is_some_and(|session| session.documents.contains(format, number));
         Found {
             document: Arc::clone(&record.document),
-            holder_count: count(record.holders.len() - usize::from(is_own)),
+            holder_count: count(holders.len() - usize::from(is_own)),
             holders: nearest_first(&self.sessions, &slots, asker.ip),
         }
     }

@@ -22,6 +22,10 @@ pub struct IndexLimits {
     pub documents_per_source: usize,
     /// Sessions of one source address; 0 means no limit.
     pub sessions_per_address: usize,
+    /// Lists that can be named by their fingerprint.
+    pub lists: usize,
+    /// Documents of all these lists together, those in several of them counted for each.
+    pub list_documents: usize,
 }
 
 /// Why the index refuses a change. A refused change has changed nothing.

@@ -1,4 +1,5 @@
-//! The documents of the index, interned: each has a small number and the set of slots that hold it.
+//! The documents of the index, interned: each has a small number, the slots that hold it by themselves, and the lists
+//! that it is on.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,20 +13,35 @@ use p2p_ci::{
     document::{Document, DocumentClaim, DocumentId, DocumentKey, RfcNumber},
 };
 
-use super::{holdings::Holdings, id_set::IdSet, lists::Listed};
+use super::{
+    holders::Holders,
+    holdings::Holdings,
+    id_set::IdSet,
+    lists::{ListId, Listed, Lists},
+};
 
 /// A document and who holds it.
 #[derive(Debug)]
 pub(super) struct Record {
     /// What its announcers claim about it. Shared, so that an answer can be built after the lock is free again.
     pub(super) document: Arc<Document>,
-    /// Whose session was the first to announce it, by [`p2p_ci::address::accountable`].
-    pub(super) brought_by: IpAddr,
-    /// The slots of the sessions that hold it; never empty.
-    pub(super) holders: IdSet,
+    /// Whose session was the first of those that hold it now, by [`p2p_ci::address::accountable`]; `None` when nobody
+    /// holds it and only a list keeps it.
+    pub(super) brought_by: Option<IpAddr>,
+    /// The slots of the sessions that hold it and do not hang on one of its lists.
+    pub(super) own: IdSet,
+    /// The known lists that it is on.
+    pub(super) lists: Vec<ListId>,
 }
 
-/// Every document that anybody holds.
+impl Record {
+    /// Whether anybody holds it.
+    pub(super) fn is_held(&self) -> bool {
+        self.brought_by.is_some()
+    }
+}
+
+/// Every document that anybody holds, or that is on a known list.
 #[derive(Debug, Default)]
 pub(super) struct Documents {
     by_claim: BTreeMap<DocumentClaim, u32>,
@@ -33,6 +49,8 @@ pub(super) struct Documents {
     free: Vec<u32>,
     /// How many documents each source has brought in.
     brought: HashMap<IpAddr, usize>,
+    /// How many documents anybody holds.
+    held: usize,
 }
 
 /// The smallest and largest digest and length, to name all documents of a key.
@@ -54,12 +72,13 @@ impl Documents {
         self.records.len()
     }
 
-    /// Number of distinct documents.
+    /// Number of distinct documents that anybody holds.
     pub(super) fn len(&self) -> usize {
-        self.by_claim.len()
+        self.held
     }
 
-    fn record(&self, number: u32) -> Option<&Record> {
+    /// The document with this number.
+    pub(super) fn record(&self, number: u32) -> Option<&Record> {
         self.records.get(number as usize)?.as_ref()
     }
 
@@ -72,9 +91,18 @@ impl Documents {
         self.brought.get(&source).copied().unwrap_or_default()
     }
 
-    /// The document of this claim.
-    pub(super) fn get(&self, claim: &DocumentClaim) -> Option<&Record> {
-        self.by_claim.get(claim).and_then(|number| self.record(*number))
+    /// Whether anybody holds the document of this claim.
+    pub(super) fn holds(&self, claim: &DocumentClaim) -> bool {
+        let record = self.by_claim.get(claim).and_then(|number| self.record(*number));
+        record.is_some_and(Record::is_held)
+    }
+
+    /// Notes what a holder of a document claims about it besides.
+    pub(super) fn tell(&mut self, document: &Document) {
+        let number = self.by_claim.get(&document.claim()).copied();
+        if let Some(record) = number.and_then(|number| self.record_mut(number)) {
+            merge(&mut record.document, document);
+        }
     }
 
     /// The document of that key which is in `held`, with its number.
@@ -85,14 +113,15 @@ impl Documents {
             .and_then(|(_, number)| Some((*number, self.record(*number)?)))
     }
 
-    /// The documents of one RFC number, in order of format, digest and length.
-    pub(super) fn of_number(&self, number: RfcNumber) -> impl Iterator<Item = &Record> {
+    /// The documents of one RFC number, in order of format, digest and length,
+    /// with their numbers in the index.
+    pub(super) fn of_number(&self, number: RfcNumber) -> impl Iterator<Item = (u32, &Record)> {
         use p2p_ci::document::Format;
         let key = |format| DocumentKey { number, format };
         let [first, .., last] = Format::ALL.map(key);
         self.by_claim
             .range(claims_of(first, last))
-            .filter_map(|(_, number)| self.record(*number))
+            .filter_map(|(_, number)| Some((*number, self.record(*number)?)))
     }
 
     /// Documents in order of id and length, from RFC `first` on, or from behind `after` if that is later, with their numbers.
@@ -117,79 +146,47 @@ impl Documents {
 
     /// Makes `slot`, a session of `source`, a holder of `document` and returns the document's number.
     ///
-    /// Of what several announcers claim, the first title that is not empty and the earliest time stay.
+    /// Of what several announcers claim, the first title that is not empty and the earliest time stay, for as long as
+    /// somebody holds the document or a known list has it.
     pub(super) fn hold(&mut self, document: Document, slot: u32, source: IpAddr) -> u32 {
-        let number = match self.by_claim.get(&document.claim()) {
+        let claim = document.claim();
+        let number = match self.by_claim.get(&claim) {
             Some(number) => *number,
-            None => self.place(Arc::new(document.clone()), source),
+            None => self.place(claim, Arc::new(document.clone())),
         };
+        self.bring(number, source);
         if let Some(record) = self.record_mut(number) {
-            record.holders.insert(slot);
+            record.own.insert(slot);
             merge(&mut record.document, &document);
         }
         number
     }
 
-    /// A document as part of a list.
+    /// Enters that document `number` is held now, and is there because of `source` if nobody held it before.
+    pub(super) fn bring(&mut self, number: u32, source: IpAddr) {
+        if let Some(record) = self.record_mut(number)
+            && !record.is_held()
+        {
+            record.brought_by = Some(source);
+            self.held += 1;
+            *self.brought.entry(source).or_default() += 1;
+        }
+    }
+
+    /// A document, to make a list of it.
     pub(super) fn listed(&self, number: u32) -> Option<Listed> {
         self.record(number).map(|record| Listed {
             number,
-            document: Arc::clone(&record.document),
+            claim: record.document.claim(),
         })
     }
 
-    /// Whether a listed document is where it was when the list was made, with the same title and time.
-    pub(super) fn is_in_place(&self, listed: &Listed) -> bool {
-        self.record(listed.number)
-            .is_some_and(|record| Arc::ptr_eq(&record.document, &listed.document))
-    }
-
-    /// Makes `slot` a holder of documents that are all there.
-    pub(super) fn hold_all(&mut self, numbers: impl Iterator<Item = u32>, slot: u32) {
-        for number in numbers {
-            if let Some(record) = self.record_mut(number) {
-                record.holders.insert(slot);
-            }
-        }
-    }
-
-    /// The number of a listed document, if anybody holds it. Most are where they were when the list was made.
-    pub(super) fn place_of(&self, listed: &Listed) -> Option<u32> {
-        let claim = listed.document.claim();
-        match self.record(listed.number) {
-            Some(record) if record.document.claim() == claim => Some(listed.number),
-            _ => self.by_claim.get(&claim).copied(),
-        }
-    }
-
-    /// The same as [`hold`](Self::hold) for a document of a list, which has the number `place` if anybody holds it.
-    pub(super) fn hold_listed(
-        &mut self,
-        document: &Arc<Document>,
-        place: Option<u32>,
-        slot: u32,
-        source: IpAddr,
-    ) -> u32 {
-        let number = match place {
-            Some(number) => number,
-            None => self.place(Arc::clone(document), source),
-        };
-        if let Some(record) = self.record_mut(number) {
-            record.holders.insert(slot);
-            if !Arc::ptr_eq(&record.document, document) {
-                merge(&mut record.document, document);
-            }
-        }
-        number
-    }
-
-    fn place(&mut self, document: Arc<Document>, source: IpAddr) -> u32 {
-        *self.brought.entry(source).or_default() += 1;
-        let claim = document.claim();
+    fn place(&mut self, claim: DocumentClaim, document: Arc<Document>) -> u32 {
         let record = Some(Record {
             document,
-            brought_by: source,
-            holders: IdSet::default(),
+            brought_by: None,
+            own: IdSet::default(),
+            lists: Vec::new(),
         });
         let number = match self.free.pop() {
             Some(number) => number,
@@ -205,26 +202,65 @@ impl Documents {
         number
     }
 
-    /// Ends that `slot` holds document `number`. A document that nobody holds is gone.
-    pub(super) fn release(&mut self, number: u32, slot: u32) {
+    /// Enters `slot` into the row of document `number`, which it holds by a list so far.
+    pub(super) fn enter(&mut self, number: u32, slot: u32) {
+        if let Some(record) = self.record_mut(number) {
+            record.own.insert(slot);
+        }
+    }
+
+    /// Takes `slot` out of the row of document `number`, which it holds by a list from now on.
+    pub(super) fn strike(&mut self, number: u32, slot: u32) {
+        if let Some(record) = self.record_mut(number) {
+            record.own.remove(slot);
+        }
+    }
+
+    /// Enters that document `number` is on a known list.
+    pub(super) fn pin(&mut self, number: u32, list: ListId) {
+        if let Some(record) = self.record_mut(number) {
+            // Most are on one list, and a vector that grows by itself begins with room for four.
+            record.lists.reserve_exact(1);
+            record.lists.push(list);
+        }
+    }
+
+    /// Enters that a list is not known any more which document `number` was on: its `members` are in the document's row
+    /// from now on.
+    pub(super) fn unpin(&mut self, number: u32, list: ListId, members: &IdSet, lists: &Lists) {
+        if let Some(record) = self.record_mut(number) {
+            record.lists.retain(|known| *known != list);
+            record.own.unite(members);
+        }
+        self.sweep(number, lists);
+    }
+
+    /// Ends that `slot`, which hangs on none of the document's lists, holds document `number`.
+    pub(super) fn release(&mut self, number: u32, slot: u32, lists: &Lists) {
+        self.strike(number, slot);
+        self.sweep(number, lists);
+    }
+
+    /// Enters that document `number` is held no more, if that is so, and drops it unless a list keeps it.
+    pub(super) fn sweep(&mut self, number: u32, lists: &Lists) {
         let Some(place) = self.records.get_mut(number as usize) else {
             return;
         };
-        // What nobody holds any more is all that is looked at closely: whoever leaves releases thousands.
-        let gone = place.take_if(|record| {
-            record.holders.remove(slot);
-            record.holders.is_empty()
-        });
-        let Some(record) = gone else {
+        let Some(record) = place.as_mut().filter(|record| Holders::of(record, lists).is_empty()) else {
             return;
         };
-        self.by_claim.remove(&record.document.claim());
-        self.free.push(number);
-        if let Some(brought) = self.brought.get_mut(&record.brought_by) {
-            *brought = brought.saturating_sub(1);
-            if *brought == 0 {
-                self.brought.remove(&record.brought_by);
+        if let Some(source) = record.brought_by.take() {
+            self.held -= 1;
+            if let Some(brought) = self.brought.get_mut(&source) {
+                *brought = brought.saturating_sub(1);
+                if *brought == 0 {
+                    self.brought.remove(&source);
+                }
             }
+        }
+        if let Some(record) = place.take_if(|record| record.lists.is_empty()) {
+            self.by_claim.remove(&record.document.claim());
+            self.free.push(number);
         }
     }
 }

@@ -6,7 +6,7 @@ use p2p_ci::{document::Format, fingerprint::Fingerprint, identity::SessionId};
 
 use super::{
     Change, Index, Refusal,
-    lists::{List, Listed},
+    lists::{Known, List, ListId, Listed},
     sessions::Session,
 };
 
@@ -14,7 +14,7 @@ impl Index {
     /// Whether a list can be named.
     #[must_use]
     pub fn knows(&self, fingerprint: &Fingerprint) -> bool {
-        self.lists.knows(fingerprint)
+        self.lists.find(fingerprint).is_some()
     }
 
     /// Makes a session hold every document of a known list. Returns `None`, and changes nothing, when the list is not
@@ -26,56 +26,102 @@ impl Index {
     /// [`Refusal::NotRegistered`].
     pub fn adopt(&mut self, id: SessionId, fingerprint: &Fingerprint) -> Result<Option<Change>, Refusal> {
         let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
-        let session = self.sessions.get(slot).ok_or(Refusal::NotRegistered)?;
+        let session = self.sessions.get_mut(slot).ok_or(Refusal::NotRegistered)?;
         let format = fingerprint.format;
         if session.card.address.is_none() || session.documents.of(format).is_some_and(|held| !held.is_empty()) {
             return Ok(None);
         }
-        let Some(list) = self.lists.get(fingerprint) else {
+        let Some(list) = self.lists.find(fingerprint) else {
             return Ok(None);
         };
-        // As a rule: whoever made it known is still there, or somebody who named it since.
-        let is_in_place = list.documents.iter().all(|listed| self.documents.is_in_place(listed));
-        let list = if is_in_place {
-            if self.check_room_for(session, list.documents.len(), 0).is_err() {
-                return Ok(None);
-            }
-            let numbers = list.documents.iter().map(|listed| listed.number);
-            self.documents.hold_all(numbers, slot);
-            list
-        } else {
-            let Some(list) = self.hold_moved(slot, &list) else {
-                return Ok(None);
-            };
-            list
+        let Some(Known {
+            list: named, members, ..
+        }) = self.lists.get(list)
+        else {
+            return Ok(None);
         };
-        if let Some(session) = self.sessions.get_mut(slot) {
-            session.documents.share(format, list.numbers);
-            session.set_fingerprint(*fingerprint);
-            self.lists.hold(*fingerprint);
+        let named = named.clone();
+        let account = session.account;
+        // As a rule somebody hangs on it, and then all its documents are held.
+        let is_unheld = |number: &u32| self.documents.record(*number).is_some_and(|record| !record.is_held());
+        let unheld: Vec<u32> = match members.is_empty() {
+            true => named.numbers.iter().filter(is_unheld).collect(),
+            false => Vec::new(),
+        };
+        if self.check_room_for(slot, named.len(), unheld.len()).is_err() {
+            return Ok(None);
         }
-        self.change(id, list.keys).map(Some)
+        unheld
+            .into_iter()
+            .for_each(|number| self.documents.bring(number, account));
+        self.hang(slot, list, &named);
+        self.change(id, named.keys).map(Some)
     }
 
-    /// Makes the session in `slot` a holder of every document of a list, some of which are elsewhere than they were, or
-    /// nowhere, and has the next one find them where they are now. `None`, and nothing is changed, without room.
-    fn hold_moved(&mut self, slot: u32, list: &List) -> Option<List> {
-        let session = self.sessions.get(slot)?;
-        let account = session.account;
-        let places: Vec<Option<u32>> = list
-            .documents
-            .iter()
-            .map(|listed| self.documents.place_of(listed))
-            .collect();
-        let brought = places.iter().filter(|place| place.is_none()).count();
-        self.check_room_for(session, places.len(), brought).ok()?;
-        let moved = list.documents.iter().zip(places).filter_map(|(listed, place)| {
-            let number = self.documents.hold_listed(&listed.document, place, slot, account);
-            self.documents.listed(number)
-        });
-        let moved = List::made_of(list.fingerprint, moved.collect());
-        self.lists.learn(moved.clone());
-        Some(moved)
+    /// Refuses documents which the session in `slot` does not hold, of which `brought` are held by nobody, when there is
+    /// no room.
+    fn check_room_for(&self, slot: u32, documents: usize, brought: usize) -> Result<(), Refusal> {
+        let session = self.sessions.get(slot).ok_or(Refusal::NotRegistered)?;
+        let brought_before = self.documents.brought_by(session.account);
+        self.check_limits(
+            session,
+            session.documents.len() + documents,
+            (brought_before, brought_before + brought),
+            self.documents.len() + brought,
+        )
+    }
+
+    /// Hangs the session in `slot` on a list, in whose rows it is not.
+    fn hang(&mut self, slot: u32, id: ListId, list: &List) {
+        if let Some(session) = self.sessions.get_mut(slot) {
+            session
+                .documents
+                .hang(list.fingerprint.format, id, Arc::clone(&list.numbers));
+            self.lists.enter(id, slot);
+        }
+    }
+
+    /// Takes the session in `slot`, which is about to hold something else of `format`, off the list on which it hangs.
+    /// It holds the same as before, each document by itself. A list that only it held is of no use to others.
+    pub(super) fn detach(&mut self, slot: u32, format: Format) {
+        let Some(session) = self.sessions.get_mut(slot) else {
+            return;
+        };
+        let Some(list) = session.documents.list_of(format) else {
+            return;
+        };
+        session.documents.unhang(format);
+        if let Some(numbers) = session.documents.of(format) {
+            numbers.iter().for_each(|number| self.documents.enter(number, slot));
+        }
+        if self.lists.quit(list, slot).is_some() {
+            self.forget(list);
+        }
+    }
+
+    /// Ends that the session in `slot`, which hangs on a list, holds what is on it.
+    pub(super) fn quit(&mut self, slot: u32, list: ListId) {
+        if let Some(unheld) = self.lists.quit(list, slot) {
+            unheld
+                .numbers
+                .iter()
+                .for_each(|number| self.documents.sweep(number, &self.lists));
+        }
+    }
+
+    /// Forgets a list. Whoever hangs on it holds the same as before, each document by itself.
+    fn forget(&mut self, id: ListId) {
+        let Some(Known { list, members, .. }) = self.lists.forget(id) else {
+            return;
+        };
+        for slot in members.iter() {
+            if let Some(session) = self.sessions.get_mut(slot) {
+                session.documents.unhang(list.fingerprint.format);
+            }
+        }
+        for number in list.numbers.iter() {
+            self.documents.unpin(number, id, &members, &self.lists);
+        }
     }
 
     /// Takes all documents of these formats back.
@@ -86,27 +132,19 @@ impl Index {
     pub fn withdraw_formats(&mut self, id: SessionId, formats: &[Format]) -> Result<Change, Refusal> {
         let held = self.held(id, formats)?;
         let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
-        let session = self.sessions.get_mut(slot).ok_or(Refusal::NotRegistered)?;
+        for format in formats {
+            self.detach(slot, *format);
+            if let Some(session) = self.sessions.get_mut(slot) {
+                session.documents.clear(*format);
+            }
+        }
         let mut keys = Vec::with_capacity(held.len());
-        for Listed { number, document } in held {
-            session.documents.remove(document.id.key.format, number);
-            self.lists.move_on(session.changed(document.id.key.format));
-            self.documents.release(number, slot);
-            keys.push(document.id.key);
+        for Listed { number, claim } in held {
+            self.documents.release(number, slot, &self.lists);
+            keys.push(claim.id.key);
         }
         keys.sort_unstable();
         self.change(id, keys.into())
-    }
-
-    /// Refuses documents which the session does not hold, of which `brought` are new to the index, when there is no room.
-    fn check_room_for(&self, session: &Session, documents: usize, brought: usize) -> Result<(), Refusal> {
-        let brought_before = self.documents.brought_by(session.account);
-        self.check_limits(
-            session,
-            session.documents.len() + documents,
-            (brought_before, brought_before + brought),
-            self.documents.len() + brought,
-        )
     }
 
     /// The fingerprints of what a session holds, as far as they have been found out since it last changed.
@@ -116,7 +154,7 @@ impl Index {
     /// [`Refusal::NotRegistered`].
     pub fn fingerprints(&self, id: SessionId) -> Result<Vec<Fingerprint>, Refusal> {
         let session = self.session(id).ok_or(Refusal::NotRegistered)?;
-        Ok(session.fingerprints().collect())
+        Ok(session.documents.fingerprints().collect())
     }
 
     /// What a session holds of these formats, in no particular order, to find out its fingerprints.
@@ -125,13 +163,11 @@ impl Index {
     ///
     /// [`Refusal::NotRegistered`].
     pub fn held(&self, id: SessionId, formats: &[Format]) -> Result<Vec<Listed>, Refusal> {
-        let session = self.session(id).ok_or(Refusal::NotRegistered)?;
-        let listed = session
-            .documents
-            .iter()
-            .filter_map(|number| self.documents.listed(number));
+        let session: &Session = self.session(id).ok_or(Refusal::NotRegistered)?;
+        let numbers = session.documents.parts().flat_map(|(numbers, _)| numbers.iter());
+        let listed = numbers.filter_map(|number| self.documents.listed(number));
         Ok(listed
-            .filter(|listed| formats.contains(&listed.document.id.key.format))
+            .filter(|listed| formats.contains(&listed.claim.id.key.format))
             .collect())
     }
 
@@ -144,22 +180,35 @@ impl Index {
     pub fn note_list(&mut self, id: SessionId, list: List, known: bool) -> Result<(), Refusal> {
         let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
         let session = self.sessions.get_mut(slot).ok_or(Refusal::NotRegistered)?;
-        self.lists.move_on(session.set_fingerprint(list.fingerprint));
-        self.lists.hold(list.fingerprint);
-        // An empty one saves nobody anything.
-        if !known || list.documents.is_empty() {
+        let format = list.fingerprint.format;
+        if session.documents.list_of(format).is_some() {
             return Ok(());
         }
+        session.documents.name(list.fingerprint);
+        // An empty one saves nobody anything.
+        let is_held = session
+            .documents
+            .of(format)
+            .is_some_and(|held| ***held == **list.numbers);
+        if !known || list.len() == 0 || !is_held {
+            return Ok(());
+        }
+        let id = self.lists.find(&list.fingerprint).unwrap_or_else(|| {
+            let id = self.lists.learn(list.clone());
+            list.numbers.iter().for_each(|number| self.documents.pin(number, id));
+            id
+        });
         // Those who announced what others have announced share the one set, too.
-        let format = list.fingerprint.format;
-        let is_held = |list: &List| session.documents.of(format) == Some(&*list.numbers);
-        match self.lists.get(&list.fingerprint).filter(is_held) {
-            Some(same) => session.documents.share(format, same.numbers),
-            None if is_held(&list) => {
-                session.documents.share(format, Arc::clone(&list.numbers));
-                self.lists.learn(list);
-            }
-            None => {}
+        let Some(shared) = self.lists.get(id).map(|known| known.list.clone()) else {
+            return Ok(());
+        };
+        self.hang(slot, id, &shared);
+        shared
+            .numbers
+            .iter()
+            .for_each(|number| self.documents.strike(number, slot));
+        while let Some(surplus) = self.lists.surplus() {
+            self.forget(surplus);
         }
         Ok(())
     }

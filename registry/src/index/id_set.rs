@@ -1,7 +1,5 @@
 //! A set of small numbers, kept sorted while they are few and as a row of bits when that is smaller.
 
-use rand::{Rng, RngExt as _};
-
 /// Up to so many members are always kept as a sorted list: it is searched within two cache lines.
 const FEW: usize = 32;
 
@@ -211,49 +209,29 @@ impl IdSet {
             .chain(row.into_iter().flat_map(Row::iter))
     }
 
-    /// A uniform sample of at most `count` of the members that are `usable`, in no particular order.
-    pub fn sample(&self, count: usize, rng: &mut impl Rng, usable: impl Fn(u32) -> bool) -> Vec<u32> {
-        if self.len() > 2 * count
-            && let Some(chosen) = self.probe(count, rng, &usable)
-        {
-            return chosen;
+    /// Adds all members of `other`.
+    pub fn unite(&mut self, other: &Self) {
+        if self.is_empty() {
+            self.clone_from(other);
+        } else {
+            other.iter().for_each(|id| _ = self.insert(id));
         }
-        let mut chosen: Vec<u32> = Vec::with_capacity(count);
-        // Each of the first n usable members is among the chosen with the same probability, count / n (reservoir).
-        for (seen, id) in self.iter().filter(|id| usable(*id)).enumerate() {
-            if chosen.len() < count {
-                chosen.push(id);
-            } else if let Some(place) = chosen.get_mut(rng.random_range(0..=seen)) {
-                *place = id;
-            }
-        }
-        chosen
     }
 
-    /// Draws members by trying places at random, which does not depend on the number of members. Gives up when too few
-    /// of them are usable.
-    fn probe(&self, count: usize, rng: &mut impl Rng, usable: &impl Fn(u32) -> bool) -> Option<Vec<u32>> {
-        /// A row has at least one member in 64 places, so that this finds enough of them unless most are not usable.
-        const TRIES_EACH: usize = 128;
-        let places = match &self.0 {
+    /// Places of members, with gaps between these when it is a row of bits: at least one in 64 has one.
+    pub(super) fn places(&self) -> usize {
+        match &self.0 {
             Members::Few(list) => list.len(),
             Members::Many(row) => row.words.len() * WORD_BITS as usize,
-        };
-        let mut chosen: Vec<u32> = Vec::with_capacity(count);
-        for _ in 0..TRIES_EACH * count {
-            if chosen.len() == count {
-                break;
-            }
-            let place = rng.random_range(0..places);
-            let member = match &self.0 {
-                Members::Few(list) => list.get(place).copied(),
-                Members::Many(row) => u32::try_from(place).ok().filter(|id| row.contains(*id)),
-            };
-            if let Some(id) = member.filter(|id| usable(*id) && !chosen.contains(id)) {
-                chosen.push(id);
-            }
         }
-        (chosen.len() == count).then_some(chosen)
+    }
+
+    /// The member at one of these places.
+    pub(super) fn at(&self, place: usize) -> Option<u32> {
+        match &self.0 {
+            Members::Few(list) => list.get(place).copied(),
+            Members::Many(row) => u32::try_from(place).ok().filter(|id| row.contains(*id)),
+        }
     }
 }
 
@@ -261,10 +239,8 @@ impl IdSet {
 mod tests {
     use std::collections::BTreeSet;
 
-    use proptest::prelude::*;
-    use rand::{SeedableRng as _, rngs::StdRng};
-
     use super::*;
+    use proptest::prelude::*;
 
     /// Numbers around the borders at which the form changes: dense runs, and single ones far away.
     fn ids() -> impl Strategy<Value = u32> {
@@ -288,6 +264,16 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn a_union_has_the_members_of_both(one in prop::collection::vec(ids(), 0..80), other in prop::collection::vec(ids(), 0..80)) {
+            let mut set: IdSet = one.iter().copied().collect();
+            set.unite(&other.iter().copied().collect());
+            let expected: IdSet = one.into_iter().chain(other).collect();
+            prop_assert_eq!(set, expected);
+        }
+    }
+
     #[test]
     fn both_forms_are_used_and_left_again() {
         let mut set = IdSet::default();
@@ -304,42 +290,5 @@ mod tests {
         (10..65).for_each(|id| assert!(set.remove(id)));
         assert!(matches!(set.0, Members::Few(_)));
         assert!(set.iter().eq(0..10));
-    }
-
-    #[test]
-    fn samples_are_uniform_over_the_usable() {
-        let mut rng = StdRng::seed_from_u64(7);
-        for members in [20u32, 1000] {
-            let mut set = IdSet::default();
-            (0..members).for_each(|id| _ = set.insert(id * 2));
-            let mut hits = vec![0u32; members as usize];
-            const ROUNDS: u32 = 40_000;
-            for _ in 0..ROUNDS {
-                let chosen = set.sample(4, &mut rng, |id| id % 4 == 0);
-                assert_eq!(chosen.iter().collect::<BTreeSet<_>>().len(), 4);
-                chosen.iter().for_each(|id| hits[*id as usize / 2] += 1);
-            }
-            let expected = f64::from(ROUNDS) * 4.0 / f64::from(members / 2);
-            for (id, count) in hits.iter().enumerate() {
-                if id % 2 == 1 {
-                    assert_eq!(*count, 0, "{id} is not usable");
-                } else {
-                    // Six standard deviations of a binomial count.
-                    assert!(
-                        (f64::from(*count) - expected).abs() < 6.0 * expected.sqrt(),
-                        "{id}: {count}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_sample_finds_the_only_usable_member() {
-        let mut rng = StdRng::seed_from_u64(7);
-        let mut set = IdSet::default();
-        (0..5000).for_each(|id| _ = set.insert(id));
-        assert_eq!(set.sample(8, &mut rng, |id| id == 4999), [4999]);
-        assert!(set.sample(8, &mut rng, |_| false).is_empty());
     }
 }

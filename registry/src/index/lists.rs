@@ -1,37 +1,40 @@
 //! Lists of documents that can be named by their fingerprint instead of being announced.
 //!
-//! A list is kept as references to the documents that the index has anyway, once for all sessions that hold it. It
-//! outlives the sessions that held it, so that a peer that comes back need not announce, as long as there is room: lists
-//! that nobody holds make way first, the one that was used longest ago before others; then those that save least, which
-//! is the number of their documents times that of the sessions that hold them.
+//! A session that holds exactly what a list names hangs on that list: it is a member of it, and in the rows of none of
+//! its documents, so that thousands of sessions with the same list come and go without a document being touched. A list
+//! keeps its documents in the index, held or not, and so outlives its members: a peer that comes back need not announce,
+//! as long as there is room. Lists without members make way first, the one that was used longest ago before others; then
+//! those that save least, which is the number of their documents times that of their members.
 
 use std::{collections::HashMap, sync::Arc};
 
 use p2p_ci::{
-    document::{Document, DocumentKey, Format},
+    document::{DocumentClaim, DocumentKey, Format},
     fingerprint::Fingerprint,
 };
 
-use super::id_set::IdSet;
+use super::{holdings::Numbers, id_set::IdSet};
 
-/// A document of a list.
-#[derive(Debug, Clone)]
+/// The number of a list, used again after it is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ListId(u32);
+
+/// A document that a session holds.
+#[derive(Debug, Clone, Copy)]
 pub struct Listed {
-    /// Its number in the index when the list was made. It may be another document's by now.
+    /// Its number in the index, as long as the session holds it.
     pub(super) number: u32,
-    pub(super) document: Arc<Document>,
+    pub(super) claim: DocumentClaim,
 }
 
 /// All documents of one format that a session holds.
 #[derive(Debug, Clone)]
 pub struct List {
     pub(super) fingerprint: Fingerprint,
-    /// Ascending by number of RFC.
-    pub(super) documents: Arc<[Listed]>,
-    /// Their keys, in the same order.
+    /// Their keys, ascending.
     pub(super) keys: Arc<[DocumentKey]>,
     /// Their numbers in the index, for sessions to share.
-    pub(super) numbers: Arc<IdSet>,
+    pub(super) numbers: Arc<Numbers>,
 }
 
 impl List {
@@ -39,20 +42,15 @@ impl List {
     /// done while others wait.
     #[must_use]
     pub fn of(format: Format, held: &[Listed]) -> Self {
-        let of_format = |listed: &&Listed| listed.document.id.key.format == format;
-        let mut documents: Vec<Listed> = held.iter().filter(of_format).cloned().collect();
-        documents.sort_unstable_by_key(|listed| listed.document.claim());
-        let fingerprint = Fingerprint::of(format, documents.iter().map(|listed| listed.document.claim()));
-        Self::made_of(fingerprint, documents)
-    }
-
-    /// A list of these documents, in order of number, which have this fingerprint.
-    pub(super) fn made_of(fingerprint: Fingerprint, documents: Vec<Listed>) -> Self {
+        let of_format = || held.iter().filter(|listed| listed.claim.id.key.format == format);
+        let mut keys: Vec<DocumentKey> = of_format().map(|listed| listed.claim.id.key).collect();
+        keys.sort_unstable();
+        let fingerprint = Fingerprint::of(format, of_format().map(|listed| listed.claim));
+        let numbers = Numbers::named(of_format().map(|listed| listed.number).collect(), fingerprint);
         Self {
             fingerprint,
-            keys: documents.iter().map(|listed| listed.document.id.key).collect(),
-            numbers: Arc::new(documents.iter().map(|listed| listed.number).collect()),
-            documents: documents.into(),
+            keys: keys.into(),
+            numbers: Arc::new(numbers),
         }
     }
 
@@ -61,26 +59,33 @@ impl List {
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
+
+    /// How many documents are in it.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
 }
 
 /// A list that can be named.
 #[derive(Debug)]
-struct Known {
-    list: List,
+pub(super) struct Known {
+    pub(super) list: List,
+    /// The slots of the sessions that hang on it.
+    pub(super) members: IdSet,
     /// When it was last used, counted in uses.
     last_use: u64,
 }
 
-/// Every list that can be named, and how many sessions hold it.
+/// Every list that can be named, and which sessions hang on it.
 #[derive(Debug)]
 pub(super) struct Lists {
     max_lists: usize,
     max_documents: usize,
-    known: HashMap<Fingerprint, Known>,
+    by_fingerprint: HashMap<Fingerprint, ListId>,
+    places: Vec<Option<Known>>,
+    free: Vec<ListId>,
     /// Documents of all known lists, those in several of them counted for each.
     documents: usize,
-    /// How many sessions hold each list that was ever found to be one's, known or not.
-    holders: HashMap<Fingerprint, usize>,
     uses: u64,
 }
 
@@ -90,85 +95,97 @@ impl Lists {
         Self {
             max_lists,
             max_documents,
-            known: HashMap::new(),
+            by_fingerprint: HashMap::new(),
+            places: Vec::new(),
+            free: Vec::new(),
             documents: 0,
-            holders: HashMap::new(),
             uses: 0,
         }
     }
 
+    /// The list of this fingerprint, if it is known.
+    pub(super) fn find(&self, fingerprint: &Fingerprint) -> Option<ListId> {
+        self.by_fingerprint.get(fingerprint).copied()
+    }
+
     /// A known list.
-    pub(super) fn get(&self, fingerprint: &Fingerprint) -> Option<List> {
-        self.known.get(fingerprint).map(|known| known.list.clone())
+    pub(super) fn get(&self, id: ListId) -> Option<&Known> {
+        self.places.get(id.0 as usize)?.as_ref()
     }
 
-    /// Whether a list is known.
-    pub(super) fn knows(&self, fingerprint: &Fingerprint) -> bool {
-        self.known.contains_key(fingerprint)
+    fn get_mut(&mut self, id: ListId) -> Option<&mut Known> {
+        self.places.get_mut(id.0 as usize)?.as_mut()
     }
 
-    /// Notes that one more session holds a list.
-    pub(super) fn hold(&mut self, fingerprint: Fingerprint) {
-        *self.holders.entry(fingerprint).or_default() += 1;
-        self.touch(&fingerprint);
+    /// The sessions that hang on a list.
+    pub(super) fn members(&self, id: ListId) -> Option<&IdSet> {
+        self.get(id).map(|known| &known.members)
     }
 
-    /// Notes that a session which held a list has left. The list stays known, for the session's peer may come back.
-    pub(super) fn leave(&mut self, fingerprint: Fingerprint) {
-        if let Some(holders) = self.holders.get_mut(&fingerprint) {
-            *holders -= 1;
-            if *holders == 0 {
-                self.holders.remove(&fingerprint);
-            }
-        }
-        self.touch(&fingerprint);
-    }
-
-    /// Notes that a session holds something else now. A list that nobody holds any more is of no more use then.
-    pub(super) fn move_on(&mut self, fingerprint: Option<Fingerprint>) {
-        if let Some(fingerprint) = fingerprint {
-            self.leave(fingerprint);
-            if !self.holders.contains_key(&fingerprint) {
-                self.forget(&fingerprint);
-            }
-        }
-    }
-
-    /// Makes a list known, or known by what it is made of now.
-    pub(super) fn learn(&mut self, list: List) {
-        self.forget(&list.fingerprint);
-        self.documents += list.documents.len();
+    /// Makes a list known that is not. More may be known then than there is room for: see
+    /// [`surplus`](Self::surplus).
+    pub(super) fn learn(&mut self, list: List) -> ListId {
+        self.documents += list.len();
         let fingerprint = list.fingerprint;
-        self.known.insert(fingerprint, Known { list, last_use: 0 });
-        self.touch(&fingerprint);
-        while self.known.len() > self.max_lists || self.documents > self.max_documents {
-            let Some(least) = self.least_useful() else { break };
-            self.forget(&least);
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            ListId(u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX))
+        });
+        if let Some(place) = self.places.get_mut(id.0 as usize) {
+            *place = Some(Known {
+                list,
+                members: IdSet::default(),
+                last_use: 0,
+            });
+        }
+        self.by_fingerprint.insert(fingerprint, id);
+        self.touch(id);
+        id
+    }
+
+    /// Hangs the session in `slot` on a list.
+    pub(super) fn enter(&mut self, id: ListId, slot: u32) {
+        self.touch(id);
+        if let Some(known) = self.get_mut(id) {
+            known.members.insert(slot);
         }
     }
 
-    fn least_useful(&self) -> Option<Fingerprint> {
-        let use_of = |fingerprint: &Fingerprint, known: &Known| {
-            let holders = self.holders.get(fingerprint).copied().unwrap_or_default();
-            (holders.saturating_mul(known.list.documents.len()), known.last_use)
+    /// Takes the session in `slot` off a list, which stays known: the session's peer may come back. Returns the list if
+    /// nobody hangs on it any more.
+    pub(super) fn quit(&mut self, id: ListId, slot: u32) -> Option<List> {
+        self.touch(id);
+        let known = self.get_mut(id)?;
+        known.members.remove(slot);
+        known.members.is_empty().then(|| known.list.clone())
+    }
+
+    /// The list that saves least, when there are more than there is room for.
+    pub(super) fn surplus(&self) -> Option<ListId> {
+        if self.by_fingerprint.len() <= self.max_lists && self.documents <= self.max_documents {
+            return None;
+        }
+        let use_of = |id: &ListId| {
+            let known = self.get(*id)?;
+            Some((known.members.len().saturating_mul(known.list.len()), known.last_use))
         };
-        let least = self
-            .known
-            .iter()
-            .min_by_key(|(fingerprint, known)| use_of(fingerprint, known));
-        least.map(|(fingerprint, _)| *fingerprint)
+        self.by_fingerprint.values().min_by_key(|id| use_of(id)).copied()
     }
 
-    fn touch(&mut self, fingerprint: &Fingerprint) {
+    /// Forgets a list. Its members and its documents do not know that yet.
+    pub(super) fn forget(&mut self, id: ListId) -> Option<Known> {
+        let known = self.places.get_mut(id.0 as usize)?.take()?;
+        self.documents -= known.list.len();
+        self.by_fingerprint.remove(&known.list.fingerprint);
+        self.free.push(id);
+        Some(known)
+    }
+
+    fn touch(&mut self, id: ListId) {
         self.uses += 1;
-        if let Some(known) = self.known.get_mut(fingerprint) {
-            known.last_use = self.uses;
-        }
-    }
-
-    fn forget(&mut self, fingerprint: &Fingerprint) {
-        if let Some(known) = self.known.remove(fingerprint) {
-            self.documents -= known.list.documents.len();
+        let uses = self.uses;
+        if let Some(known) = self.get_mut(id) {
+            known.last_use = uses;
         }
     }
 }
@@ -180,44 +197,46 @@ mod tests {
 
     /// A list of `len` documents from RFC `first` on.
     fn list(first: u32, len: u32) -> List {
-        let held: Vec<Listed> = (first..first + len)
-            .map(|number| Listed {
-                number,
-                document: Arc::new(document(number)),
-            })
-            .collect();
+        let held: Vec<Listed> = (first..first + len).map(listed).collect();
         List::of(Format::Txt, &held)
     }
 
-    fn learn(lists: &mut Lists, list: &List, holders: usize) {
-        (0..holders).for_each(|_| lists.hold(list.fingerprint));
-        lists.learn(list.clone());
+    fn listed(number: u32) -> Listed {
+        Listed {
+            number,
+            claim: document(number).claim(),
+        }
+    }
+
+    /// Makes a list known with the sessions in so many slots on it, and forgets what there is no room for.
+    fn learn(lists: &mut Lists, list: &List, members: u32) {
+        let id = lists.learn(list.clone());
+        (0..members).for_each(|slot| lists.enter(id, slot));
+        while let Some(surplus) = lists.surplus() {
+            lists.forget(surplus).unwrap();
+        }
     }
 
     #[track_caller]
     fn assert_known(lists: &Lists, expected: &[(&List, bool)]) {
         for (index, (list, known)) in expected.iter().enumerate() {
-            assert_eq!(lists.get(&list.fingerprint).is_some(), *known, "{index}");
+            assert_eq!(lists.find(&list.fingerprint).is_some(), *known, "{index}");
         }
-        let documents: usize = lists.known.values().map(|known| known.list.documents.len()).sum();
+        let documents: usize = lists.places.iter().flatten().map(|known| known.list.len()).sum();
         assert_eq!(lists.documents, documents);
     }
 
     #[test]
     fn a_list_is_what_its_format_is_in_order_of_number() {
-        let mut held: Vec<Listed> = [3, 1, 2].map(|number| list(number, 1).documents[0].clone()).to_vec();
-        let mut html = document(1);
-        html.id.key.format = Format::Html;
-        held.push(Listed {
-            number: 9,
-            document: Arc::new(html),
-        });
+        let mut held: Vec<Listed> = [3, 1, 2].map(listed).to_vec();
+        let mut html = listed(1);
+        html.number = 9;
+        html.claim.id.key.format = Format::Html;
+        held.push(html);
         let of = List::of(Format::Txt, &held);
         assert_eq!(of.fingerprint(), list(1, 3).fingerprint());
-        assert_eq!(
-            of.documents.iter().map(|listed| listed.number).collect::<Vec<_>>(),
-            [1, 2, 3]
-        );
+        assert_eq!(of.keys.to_vec(), [1, 2, 3].map(|number| document(number).id.key));
+        assert!(of.numbers.iter().eq(1..=3));
     }
 
     #[test]
@@ -227,7 +246,8 @@ mod tests {
         learn(&mut lists, &left, 1);
         learn(&mut lists, &small, 7);
         learn(&mut lists, &series, 1);
-        lists.leave(left.fingerprint);
+        let emptied = lists.quit(lists.find(&left.fingerprint).unwrap(), 0);
+        assert_eq!(emptied.unwrap().fingerprint, left.fingerprint);
         assert_known(&lists, &[(&left, true), (&small, true), (&series, true)]);
         let next = list(2, 60);
         learn(&mut lists, &next, 1);
@@ -244,6 +264,7 @@ mod tests {
         let worthless = list(4, 1);
         learn(&mut lists, &worthless, 1);
         assert_known(&lists, &[(&worthless, false), (&next, true), (&last, true)]);
+        assert_eq!(lists.places.len(), 4, "places are used again");
     }
 
     #[test]
@@ -252,8 +273,9 @@ mod tests {
         let (first, second, third) = (list(1, 3), list(2, 3), list(3, 3));
         learn(&mut lists, &first, 0);
         learn(&mut lists, &second, 0);
-        lists.hold(first.fingerprint);
-        lists.leave(first.fingerprint);
+        let id = lists.find(&first.fingerprint).unwrap();
+        lists.enter(id, 0);
+        lists.quit(id, 0);
         learn(&mut lists, &third, 0);
         assert_known(&lists, &[(&first, true), (&second, false), (&third, true)]);
     }
@@ -271,17 +293,5 @@ mod tests {
         assert_known(&lists, &expected);
         learn(&mut lists, &list(1, 251), 1);
         assert!(lists.documents <= 250);
-    }
-
-    #[test]
-    fn who_moves_on_takes_the_list_along_unless_others_hold_it() {
-        let mut lists = Lists::new(10, 1000);
-        let list = list(1, 3);
-        learn(&mut lists, &list, 2);
-        lists.move_on(Some(list.fingerprint));
-        assert_known(&lists, &[(&list, true)]);
-        lists.move_on(Some(list.fingerprint));
-        assert_known(&lists, &[(&list, false)]);
-        assert!(lists.holders.is_empty(), "nothing is left behind");
     }
 }

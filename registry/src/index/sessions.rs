@@ -9,15 +9,11 @@ use std::{
 
 use p2p_ci::{
     document::{Format, UnixSeconds},
-    fingerprint::Fingerprint,
     identity::{PeerName, ResumeToken, SessionId},
     message::{PeerLabel, Reachability},
 };
 
-use super::{
-    Joining, Member,
-    holdings::{Holdings, place_of},
-};
+use super::{Joining, Member, holdings::Holdings};
 
 /// What never changes about a session. Shared, so that an answer can be built after the lock is free again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +40,6 @@ pub(super) struct Session {
     pub(super) number: u64,
     /// What it holds.
     pub(super) documents: Holdings,
-    /// The fingerprint of what it holds of each format, in the order of [`Format::ALL`]; `None` until somebody asks, and
-    /// again as soon as that changes.
-    fingerprints: [Option<Fingerprint>; Format::ALL.len()],
     pub(super) reachability: Reachability,
     pub(super) upload_count: u32,
 }
@@ -76,28 +69,9 @@ impl Session {
             account: joining.account,
             number,
             documents: Holdings::default(),
-            fingerprints: Default::default(),
             reachability,
             upload_count: 0,
         }
-    }
-
-    /// Notes that other documents of `format` are held now. Returns the fingerprint that was that format's.
-    #[must_use]
-    pub(super) fn changed(&mut self, format: Format) -> Option<Fingerprint> {
-        self.fingerprints.get_mut(place_of(format)?)?.take()
-    }
-
-    /// Notes the fingerprint of what is held of one format. Returns the one that was there.
-    pub(super) fn set_fingerprint(&mut self, fingerprint: Fingerprint) -> Option<Fingerprint> {
-        self.fingerprints
-            .get_mut(place_of(fingerprint.format)?)?
-            .replace(fingerprint)
-    }
-
-    /// The fingerprints that are known, at most one for each format.
-    pub(super) fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
-        self.fingerprints.iter().flatten().copied()
     }
 }
 

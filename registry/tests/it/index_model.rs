@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use p2p_ci::{
     address::accountable,
-    document::{Document, Format, UnixSeconds},
+    document::{Document, DocumentClaim, Format, UnixSeconds},
     fingerprint::Fingerprint,
     identity::{ResumeToken, SessionId},
     limits::MAX_HOLDERS,
@@ -21,7 +21,7 @@ use registry::index::{
 };
 
 use self::{
-    model::{Expected, Model},
+    model::{Expected, Model, name_of},
     steps::{NAMES, SOURCES, Step, step},
 };
 
@@ -31,7 +31,12 @@ const LIMITS: IndexLimits = IndexLimits {
     documents: 9,
     documents_per_source: 5,
     sessions_per_address: 2,
+    lists: 2,
+    list_documents: 6,
 };
+
+/// Sessions that are named by how recently they joined.
+const RECENT: usize = 12;
 
 /// Both, side by side.
 struct Pair {
@@ -40,8 +45,8 @@ struct Pair {
     rng: StdRng,
     /// Every session that ever joined, gone or not.
     sessions: Vec<SessionId>,
-    /// Every list that could be named at some time, with what was known of its documents then.
-    lists: Vec<(Fingerprint, Vec<Document>)>,
+    /// Every list that could be named at some time.
+    lists: Vec<(Fingerprint, Vec<DocumentClaim>)>,
     /// What happened beside plain success.
     met: BTreeSet<&'static str>,
 }
@@ -55,6 +60,7 @@ impl Pair {
                 peers: Vec::new(),
                 documents: Default::default(),
                 brought_by: Default::default(),
+                remembered: Default::default(),
             },
             rng: StdRng::seed_from_u64(7),
             sessions: Vec::new(),
@@ -63,12 +69,22 @@ impl Pair {
         }
     }
 
+    /// The last sessions that joined, most of which are still there, then others from the first one on.
     fn session(&self, place: usize) -> SessionId {
         let stranger = SessionId::from_bytes([0xff; 16]);
-        *self.sessions.get(place % 24).unwrap_or(&stranger)
+        let session = match place.checked_sub(RECENT) {
+            None => self.sessions.iter().rev().nth(place),
+            Some(place) => self.sessions.get(place),
+        };
+        *session.unwrap_or(&stranger)
     }
 
     fn take(&mut self, step: Step) {
+        self.take_unchecked(step);
+        self.forget_unknown();
+    }
+
+    fn take_unchecked(&mut self, step: Step) {
         match step {
             Step::Join {
                 name,
@@ -175,33 +191,66 @@ impl Pair {
             fingerprint,
             Fingerprint::of(format, documents.iter().map(Document::claim))
         );
+        let known: Vec<Fingerprint> = self.known().map(|(fingerprint, _)| *fingerprint).collect();
         self.index.note_list(id, list, true).unwrap();
         assert!(self.index.fingerprints(id).unwrap().contains(&fingerprint));
         if documents.is_empty() {
             return;
         }
+        let is_held = |gone: &Fingerprint| {
+            let mut peers = self.model.peers.iter();
+            peers.any(|peer| self.index.fingerprints(peer.id()).unwrap().contains(gone))
+        };
+        let mut known = known.into_iter().chain([fingerprint]);
+        if known.any(|known| !self.index.knows(&known) && is_held(&known)) {
+            self.met.extend(["made way while held"]);
+        }
         self.lists.retain(|(known, _)| *known != fingerprint);
-        self.lists.push((fingerprint, documents));
+        self.lists
+            .push((fingerprint, documents.iter().map(Document::claim).collect()));
     }
 
     /// A session that names a list is as one that announced it.
     fn adopt(&mut self, id: SessionId, which: usize) {
-        let Some((fingerprint, documents)) = self.lists.iter().rev().nth(which).cloned() else {
+        let Some((fingerprint, claims)) = self.lists.iter().rev().nth(which).cloned() else {
             return;
         };
+        let is_known = self.index.knows(&fingerprint);
         match self.index.adopt(id, &fingerprint) {
             Ok(Some(change)) => {
-                assert!(self.model.held(id, fingerprint.format).is_empty());
+                assert!(is_known && self.model.held(id, fingerprint.format).is_empty());
+                let is_held = |claim: &DocumentClaim| self.model.documents.contains_key(claim);
+                self.met.extend([match claims.iter().all(is_held) {
+                    true => "adopted beside others",
+                    false => "adopted anew",
+                }]);
+                let documents: Vec<Document> = claims.iter().map(|claim| self.model.known(claim)).collect();
                 let expected = self.model.announce(id, &documents);
                 assert_eq!(Ok((change.keys.to_vec(), change.total)), expected);
-                self.met.extend(["adopted"]);
             }
-            Ok(None) => self.met.extend(["not adopted"]),
+            Ok(None) => self.met.extend([if is_known { "not adopted" } else { "not known" }]),
             Err(refusal) => {
                 assert_eq!(refusal, Refusal::NotRegistered);
                 assert!(self.model.peer(id).is_none());
             }
         }
+    }
+
+    /// The lists that can be named now.
+    fn known(&self) -> impl Iterator<Item = &(Fingerprint, Vec<DocumentClaim>)> {
+        self.lists
+            .iter()
+            .filter(|(fingerprint, _)| self.index.knows(fingerprint))
+    }
+
+    /// What is said about the documents of a list stays as long as the list is known.
+    fn forget_unknown(&mut self) {
+        let known = self
+            .lists
+            .iter()
+            .filter(|(fingerprint, _)| self.index.knows(fingerprint));
+        let pinned: BTreeSet<DocumentClaim> = known.flat_map(|(_, claims)| claims).copied().collect();
+        self.model.remembered.retain(|claim, _| pinned.contains(claim));
     }
 
     /// What is known of a session's fingerprints is so.
@@ -326,9 +375,12 @@ fn the_steps_meet_everything() {
     }
     let all = [
         "address taken",
-        "adopted",
+        "adopted anew",
+        "adopted beside others",
+        "made way while held",
         "name taken",
         "not adopted",
+        "not known",
         "not registered",
         "observer",
         "session full",
@@ -338,17 +390,4 @@ fn the_steps_meet_everything() {
         "total full",
     ];
     assert_eq!(met.into_iter().collect::<Vec<_>>(), all);
-}
-
-fn name_of(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::NameTaken(_) => "name taken",
-        Refusal::AddressTaken(_) => "address taken",
-        Refusal::TooManySessions { .. } => "source full",
-        Refusal::NotRegistered => "not registered",
-        Refusal::Observer => "observer",
-        Refusal::TooManyOfSession { .. } => "session full",
-        Refusal::TooManyOfSource { .. } => "source brought too much",
-        Refusal::TooManyInAll { .. } => "total full",
-    }
 }

@@ -49,6 +49,8 @@ pub(super) struct Model {
     pub(super) documents: BTreeMap<DocumentClaim, Document>,
     /// Who announced each of them first.
     pub(super) brought_by: BTreeMap<DocumentClaim, IpAddr>,
+    /// What was last known of documents that nobody holds.
+    pub(super) remembered: BTreeMap<DocumentClaim, Document>,
 }
 
 impl Model {
@@ -111,8 +113,11 @@ impl Model {
 
     fn forget_unheld(&mut self) {
         let peers = &self.peers;
-        self.documents
-            .retain(|claim, _| peers.iter().any(|peer| peer.holds(claim)));
+        let is_held = |claim: &DocumentClaim, _: &mut Document| peers.iter().any(|peer| peer.holds(claim));
+        let unheld = self
+            .documents
+            .extract_if(.., |claim, document| !is_held(claim, document));
+        self.remembered.extend(unheld);
         let documents = &self.documents;
         self.brought_by.retain(|claim, _| documents.contains_key(claim));
     }
@@ -131,15 +136,17 @@ impl Model {
         for document in batch {
             latest.insert(document.id.key, document.clone());
         }
+        let old_remembered = self.remembered.clone();
         let (old_documents, old_count) = (self.documents.clone(), self.documents.len());
         let mut after = before.clone();
         for document in latest.values() {
             after.insert(document.id.key, document.claim());
             self.brought_by.entry(document.claim()).or_insert(source_ip);
+            let remembered = self.remembered.remove(&document.claim());
             let known = self
                 .documents
                 .entry(document.claim())
-                .or_insert_with(|| document.clone());
+                .or_insert_with(|| remembered.unwrap_or_else(|| document.clone()));
             if known.title.as_str().is_empty() {
                 known.title = document.title.clone();
             }
@@ -163,6 +170,7 @@ impl Model {
         };
         if let Some(refusal) = refusal {
             self.documents = old_documents;
+            self.remembered = old_remembered;
             self.brought_by = old_brought_by;
             self.peer_mut(id).unwrap().documents = before;
             return Err(refusal);
@@ -183,6 +191,12 @@ impl Model {
         let total = u32::try_from(peer.documents.len()).unwrap();
         self.forget_unheld();
         Ok((gone, total))
+    }
+
+    /// What is known of a document, whether anybody holds it or not.
+    pub(super) fn known(&self, claim: &DocumentClaim) -> Document {
+        let remembered = || self.remembered.get(claim);
+        self.documents.get(claim).or_else(remembered).unwrap().clone()
     }
 
     /// The keys of what a session holds of these formats.
@@ -279,5 +293,19 @@ impl Model {
     pub(super) fn token_of(&self, name: &PeerName) -> Option<ResumeToken> {
         let peer = self.peers.iter().find(|peer| peer.joining.label.name == *name)?;
         Some(peer.joining.token)
+    }
+}
+
+/// What is told of a refusal that was met.
+pub(super) fn name_of(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::NameTaken(_) => "name taken",
+        Refusal::AddressTaken(_) => "address taken",
+        Refusal::TooManySessions { .. } => "source full",
+        Refusal::NotRegistered => "not registered",
+        Refusal::Observer => "observer",
+        Refusal::TooManyOfSession { .. } => "session full",
+        Refusal::TooManyOfSource { .. } => "source brought too much",
+        Refusal::TooManyInAll { .. } => "total full",
     }
 }
