@@ -10,6 +10,7 @@
 //! - [`session`]: one peer's stream, with [`admission`] (which address is handed out), [`reach`] (connecting back) and
 //!   [`bucket`] (how fast it may announce, and how often it may have documents without).
 //! - [`error`]: every way to say no; [`message_room`]: how much fits a message.
+//! - [`histogram`]: how soon what peers say takes effect.
 //! - [`service`]: the gRPC face; [`server`]: all of it bound together; [`descriptors`]: how many connections.
 //! - [`config`], [`command`]: the program; [`limits`]: every bound with its reason.
 
@@ -19,6 +20,7 @@ pub mod command;
 pub mod config;
 pub mod descriptors;
 pub mod error;
+pub mod histogram;
 pub mod index;
 pub mod limits;
 pub mod message_room;

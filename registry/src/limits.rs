@@ -100,6 +100,10 @@ pub const FIRST_PROBES: usize = 128;
 /// delay the first attempt to reach others.
 pub const REPEATED_PROBES: usize = 64;
 
+/// How often the log tells how soon changes took effect, if there were any: each line is about recent ones, and a busy
+/// registry writes a thousand lines about sessions meanwhile.
+pub const EFFECTS_INTERVAL: Duration = Duration::from_secs(10);
+
 /// How long the registry takes to end, whatever its clients do.
 pub const DRAIN: Duration = Duration::from_secs(8);
 

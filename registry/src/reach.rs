@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use p2p_ci::{
@@ -14,7 +14,8 @@ use p2p_ci::{
     limits::MAX_ERROR_MESSAGE_BYTES,
     transport::Dialer,
 };
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{runtime::Handle, sync::Semaphore, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::limits::{FIRST_PROBES, PROBE_AGAIN, PROBE_INTERVAL, PROBE_TIMEOUT, REPEATED_PROBES};
 
@@ -22,6 +23,7 @@ use crate::limits::{FIRST_PROBES, PROBE_AGAIN, PROBE_INTERVAL, PROBE_TIMEOUT, RE
 #[derive(Debug)]
 pub struct Prober {
     dialer: Dialer,
+    runtime: Handle,
     attempts: Mutex<Attempts>,
     first: Semaphore,
     repeated: Semaphore,
@@ -58,11 +60,12 @@ enum Leave {
 }
 
 impl Prober {
-    /// Connects by `dialer`.
+    /// Connects by `dialer`, on `runtime`.
     #[must_use]
-    pub fn new(dialer: Dialer) -> Self {
+    pub fn new(dialer: Dialer, runtime: Handle) -> Self {
         Self {
             dialer,
+            runtime,
             attempts: Mutex::default(),
             first: Semaphore::new(FIRST_PROBES),
             repeated: Semaphore::new(REPEATED_PROBES),
@@ -100,15 +103,21 @@ impl Prober {
     }
 
     async fn try_reach(&self, address: SocketAddr) -> Result<(), String> {
-        let call = check_health(&self.dialer, address, FILE_TRANSFER_SERVICE);
+        let dialer = Arc::clone(&self.dialer);
+        let call = self
+            .runtime
+            .spawn(async move { check_health(&dialer, address, FILE_TRANSFER_SERVICE).await });
+        // An attempt that is given up, on whatever path, ends.
+        let call = AbortOnDropHandle::new(call);
         match tokio::time::timeout(PROBE_TIMEOUT, call).await {
-            Ok(Ok(())) => {
+            Ok(Ok(Ok(()))) => {
                 if let Some(attempt) = self.attempts().by_address.get_mut(&address) {
                     attempt.was_reached = true;
                 }
                 Ok(())
             }
-            Ok(Err(error)) => Err(shortened(error.to_string())),
+            Ok(Ok(Err(error))) => Err(shortened(error.to_string())),
+            Ok(Err(_)) => Err(format!("the attempt to reach {address} broke off")),
             Err(_) => Err(format!("no answer from {address} within {} s", PROBE_TIMEOUT.as_secs())),
         }
     }

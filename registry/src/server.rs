@@ -1,6 +1,6 @@
 //! The registry as one value: bound, at work, and ended in good order.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, thread};
 
 use p2p_ci::{
     address::AllowedSources,
@@ -12,7 +12,10 @@ use p2p_ci::{
     serving::Serving,
     transport::{Dialer, Incoming, tcp_dialer},
 };
-use tokio::time::Instant;
+use tokio::{
+    runtime::{Builder, Handle},
+    time::Instant,
+};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -27,8 +30,9 @@ use crate::{
     admission::Admission,
     config::Config,
     descriptors,
+    histogram::{Histogram, Summary},
     index::IndexLimits,
-    limits::{DRAIN, KNOWN_LIST_DOCUMENTS, KNOWN_LISTS, MAX_DOCUMENTS, MAX_DOCUMENTS_PER_SOURCE},
+    limits::{DRAIN, EFFECTS_INTERVAL, KNOWN_LIST_DOCUMENTS, KNOWN_LISTS, MAX_DOCUMENTS, MAX_DOCUMENTS_PER_SOURCE},
     reach::Prober,
     service::registry_service,
     session::Environment,
@@ -60,6 +64,9 @@ pub enum StartError {
     /// The system refuses for another reason.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, #[source] io::Error),
+    /// The system gives no more threads, or none of what a thread needs.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
     /// The system gives no random numbers.
     #[error("cannot start: the system gives no random numbers")]
     NoRandomness,
@@ -79,6 +86,35 @@ impl StartError {
             Self::NoSuchAddress(address)
         } else {
             Self::Listen(address, error)
+        }
+    }
+}
+
+/// A thread for connecting back, until `stop`.
+///
+/// A connection takes buffers that are 20 KiB larger than what it uses. From a heap that only sessions take from, they
+/// get memory that was never touched, which costs nothing until it is; probes come and go, and would hand on theirs to
+/// them: a third more for each session.
+fn probe_runtime(stop: &CancellationToken) -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let stopped = stop.clone().cancelled_owned();
+    thread::Builder::new()
+        .name("probes".to_owned())
+        .spawn(move || runtime.block_on(stopped))?;
+    Ok(handle)
+}
+
+/// Writes to the log, once in a while, how soon what peers said took effect.
+async fn tell_effects(effects: Arc<Histogram>, stop: CancellationToken) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(EFFECTS_INTERVAL))
+        .await
+        .is_some()
+    {
+        if let Some(Summary { count, p50, p99, max }) = effects.take() {
+            let (p50_us, p99_us, max_us) = (p50.as_micros(), p99.as_micros(), max.as_micros());
+            tracing::info!(count, p50_us, p99_us, max_us, "decoded messages took effect");
         }
     }
 }
@@ -114,7 +150,10 @@ impl Server {
             listen: local_addr,
             ..config
         };
-        Self::serve(config, front_door::guard(listener, limits), tcp_dialer()).await
+        let stop = CancellationToken::new();
+        let probes = probe_runtime(&stop).map_err(StartError::Thread)?;
+        let incoming = front_door::guard(listener, limits);
+        Self::start(config, incoming, Prober::new(tcp_dialer(), probes), stop).await
     }
 
     /// Serves connections that come from anywhere, and connects back by `dialer`. `config.listen` is taken for the
@@ -124,6 +163,16 @@ impl Server {
     ///
     /// When the system gives no random numbers.
     pub async fn serve(config: Config, incoming: Incoming, dialer: Dialer) -> Result<Self, StartError> {
+        let prober = Prober::new(dialer, Handle::current());
+        Self::start(config, incoming, prober, CancellationToken::new()).await
+    }
+
+    async fn start(
+        config: Config,
+        incoming: Incoming,
+        prober: Prober,
+        stop: CancellationToken,
+    ) -> Result<Self, StartError> {
         let limits = SwarmLimits {
             index: IndexLimits {
                 session_documents: MAX_SESSION_DOCUMENTS,
@@ -135,13 +184,14 @@ impl Server {
             },
             watchers: config.max_watchers,
         };
-        let stop = CancellationToken::new();
         let environment = Environment {
             swarm: Swarm::new(limits).map_err(|_| StartError::NoRandomness)?,
-            prober: Arc::new(Prober::new(dialer)),
+            prober: Arc::new(prober),
+            effects: Arc::default(),
             admission: Arc::new(Admission::new(config.allow_advertise, config.listen)),
             stop: stop.clone(),
         };
+        tokio::spawn(tell_effects(Arc::clone(&environment.effects), stop.clone()));
         let sessions = TaskTracker::new();
         let (health, health_service) = health_reporter();
         for service in HEALTH_OF {

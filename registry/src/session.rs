@@ -25,6 +25,7 @@ use crate::{
     admission::Admission,
     bucket::Bucket,
     error::{HelloError, InboundError, RegistryError, StreamEnd},
+    histogram::Histogram,
     limits::{ANNOUNCE_BURST, ANNOUNCE_PER_SECOND, COMPARE_BURST, COMPARE_PER_SECOND, LAST_WORD_PATIENCE},
     reach::{Prober, Turn},
     swarm::{Application, Membership, Swarm},
@@ -39,6 +40,9 @@ pub struct Environment {
     pub prober: Arc<Prober>,
     /// Decides on addresses.
     pub admission: Arc<Admission>,
+    /// How long it takes from the decoded message to what it changes in the index: joining, announcing, withdrawing,
+    /// leaving.
+    pub effects: Arc<Histogram>,
     /// Cancelled when the registry is going away.
     pub stop: CancellationToken,
 }
@@ -111,9 +115,11 @@ where
         () = environment.stop.cancelled() => return Err(StreamEnd::ShuttingDown.into()),
         hello = timeout(HELLO_TIMEOUT, await_hello(inbound)) => hello.unwrap_or(Err(HelloError::Timeout.into()))?,
     };
+    let decoded = Instant::now();
     let (membership, welcome) = admit(environment, source, hello).inspect_err(|error| {
         tracing::debug!(?error, "refused");
     })?;
+    environment.effects.note(decoded.elapsed());
     let label = membership.label();
     tracing::Span::current()
         .record("peer", tracing::field::display(&label.name))
@@ -241,6 +247,7 @@ where
     }
 
     async fn answer(&mut self, request: PeerRequest) -> Result<RegistryReply, RegistryError> {
+        let decoded = Instant::now();
         match request {
             PeerRequest::Announce(documents) => {
                 let amount = u32::try_from(documents.len()).unwrap_or(u32::MAX);
@@ -248,11 +255,14 @@ where
                     .check(amount, self.started.elapsed())
                     .map_err(|retry_after| RegistryError::AnnouncesTooFast { retry_after })?;
                 let total = self.membership.announce(documents)?;
+                self.environment.effects.note(decoded.elapsed());
                 self.announces.spend(amount);
                 Ok(RegistryReply::Announced(total))
             }
             PeerRequest::Withdraw(keys, formats) => {
-                self.membership.withdraw(keys, &formats).map(RegistryReply::Withdrawn)
+                let total = self.membership.withdraw(keys, &formats)?;
+                self.environment.effects.note(decoded.elapsed());
+                Ok(RegistryReply::Withdrawn(total))
             }
             PeerRequest::Heartbeat {
                 upload_count,
@@ -296,7 +306,9 @@ where
 
     /// Leaves first, so that the peer is gone when it reads that it is.
     async fn say_left(&mut self, request_id: u64) -> Result<Farewell, RegistryError> {
+        let decoded = Instant::now();
         self.membership.end_now();
+        self.environment.effects.note(decoded.elapsed());
         self.outbox.send(request_id, RegistryReply::Left).await?;
         Ok(Farewell::Left)
     }

@@ -18,7 +18,7 @@ use p2p_ci::{
     serving::Serving,
     transport::{Conn, Dial, Dialer, Io},
 };
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -68,7 +68,8 @@ pub(crate) fn document(number: u32) -> Document {
 pub(crate) fn environment(dialer: Dialer) -> Environment {
     Environment {
         swarm: Swarm::new(LIMITS).unwrap(),
-        prober: Arc::new(Prober::new(dialer)),
+        prober: Arc::new(Prober::new(dialer, Handle::current())),
+        effects: Arc::default(),
         admission: Arc::new(Admission::new(Vec::new(), "192.0.2.1:7734".parse().unwrap())),
         stop: CancellationToken::new(),
     }

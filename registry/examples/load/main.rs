@@ -7,8 +7,10 @@
 //! - `register N`: opens sessions until there are N; the first one announces the series, the others name it.
 //! - `settle`: waits until the registry has connected back to all of them.
 //! - `heartbeat`: has each session send a heartbeat with its fingerprint.
+//! - `churn RATE SECONDS`: so many sessions join each second and as many leave, each a second after it has joined.
 //! - `lookup CONNECTIONS OUTSTANDING SECONDS`: keeps so many lookups unanswered on each connection.
 
+mod churn;
 mod figures;
 mod http2;
 mod lookups;
@@ -47,6 +49,10 @@ async fn main() -> Result<()> {
         let answer = match words.as_slice() {
             ["register", count] => crowd.register(count.parse()?).await?,
             ["settle"] => crowd.settle().await?,
+            ["churn", rate, seconds] => {
+                let span = Duration::from_secs_f64(seconds.parse()?);
+                churn::run(&crowd, rate.parse()?, span).await?
+            }
             ["heartbeat"] => crowd.heartbeat().await?,
             ["lookup", connections, outstanding, seconds] => {
                 let span = Duration::from_secs_f64(seconds.parse()?);

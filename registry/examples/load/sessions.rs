@@ -60,7 +60,7 @@ pub(crate) struct Crowd {
 }
 
 /// One session. It ends when this is dropped.
-struct Session {
+pub(crate) struct Session {
     requests: SendStream<Bytes>,
     replies: mpsc::Receiver<RegistryReply>,
 }
@@ -168,8 +168,13 @@ impl Crowd {
         Ok(format!(r#"{{"heartbeats": {count}, "per_second": {per_second:.1}}}"#))
     }
 
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// Opens session number `index` and waits for its welcome.
-    async fn open(&self, index: usize) -> Result<(Session, OpeningTimes)> {
+    pub(crate) async fn open(&self, index: usize) -> Result<(Session, OpeningTimes)> {
         let start = Instant::now();
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::new(source_of(index)?, 0))?;
@@ -210,13 +215,13 @@ impl Crowd {
 }
 
 /// How opening a session went.
-struct OpeningTimes {
+pub(crate) struct OpeningTimes {
     /// From the first byte of TCP to the welcome.
-    whole: Duration,
+    pub(crate) whole: Duration,
     /// From the `hello` to the welcome.
-    answer: Duration,
+    pub(crate) answer: Duration,
     /// Whether it is listed with what it named.
-    known: bool,
+    pub(crate) known: bool,
 }
 
 impl Session {
@@ -228,6 +233,13 @@ impl Session {
     async fn reply(&mut self) -> Result<RegistryReply> {
         let reply = within("a reply", self.replies.recv()).await?;
         reply.ok_or_else(|| anyhow!("a session has ended"))
+    }
+
+    /// Leaves, and waits until the registry says so.
+    pub(crate) async fn leave(mut self) -> Result<()> {
+        let reply = self.ask(PeerRequest::Leave).await?;
+        ensure!(reply == RegistryReply::Left, "{reply:?}");
+        Ok(())
     }
 
     async fn heartbeat(&mut self, series: &Series) -> Result<()> {

@@ -46,6 +46,16 @@ const SMOKE_SPAN: &str = "0.1";
 const REDIS_REQUESTS: u32 = 150_000;
 const SMOKE_REQUESTS: u32 = 1_000;
 
+/// Sessions that join each second and as many that leave, while the registry measures how soon that takes effect.
+const CHURN: u32 = 200;
+
+/// Seconds of which one line of the registry's log tells.
+const EFFECTS_SECONDS: f64 = 10.0;
+
+/// How long that goes on, in seconds: the registry tells of ten seconds at a time, so that one of these is whole.
+const CHURN_SPAN: u32 = 21;
+const SMOKE_CHURN_SPAN: u32 = 1;
+
 /// No command to the load generator takes this long, unless it hangs.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
@@ -115,6 +125,10 @@ fn conditions((few, many): (usize, usize)) -> Vec<String> {
          session: connection, task, its share of the index"
             .to_owned(),
         format!(
+            "changes in effect: p50 and p99 as the registry itself counts them, from the decoded message to the changed \
+             index, during {CHURN} joins and {CHURN} leaves a second beside {many} sessions; the worst ten seconds"
+        ),
+        format!(
             "lookups: s is for {REQUESTS} of them, each of another RFC with 8 holders, on {CONNECTIONS} connections with so \
              many unanswered on each; the one that asks has one thread, and the registry as many as there are cores"
         ),
@@ -173,6 +187,7 @@ impl Bench<'_> {
             },
         ));
         self.look_up(&mut load, many, &mut measured)?;
+        self.churn(&mut load, &registry, &mut measured)?;
         self.ask_redis(&mut measured)?;
         drop(load.commands);
         load.process.ends_well(STOP_LIMIT)?;
@@ -190,6 +205,30 @@ impl Bench<'_> {
             let name = format!("lookups among {peers} peers, {outstanding} outstanding");
             measured.push((name, sample));
         }
+        Ok(())
+    }
+
+    /// What the registry tells of how soon changes take effect, while sessions come and go.
+    fn churn(&self, load: &mut Load, registry: &Process, measured: &mut Measured) -> Result<()> {
+        let span = if self.setting.smoke {
+            SMOKE_CHURN_SPAN
+        } else {
+            CHURN_SPAN
+        };
+        let before = effects(registry)?.len();
+        load.tell(&format!("churn {CHURN} {span}"))?;
+        let mut told = effects(registry)?;
+        // The first one began before.
+        let whole = told.split_off((before + 1).min(told.len()));
+        let Some(sample) = whole
+            .into_iter()
+            .max_by(|one, other| p99_of(one).total_cmp(&p99_of(other)))
+        else {
+            // A short run has none.
+            return Ok(());
+        };
+        let name = format!("changes in effect, {CHURN} joins and {CHURN} leaves a second");
+        measured.push((name, sample));
         Ok(())
     }
 
@@ -236,6 +275,30 @@ impl Load {
     }
 }
 
+fn p99_of(sample: &Sample) -> f64 {
+    sample.answer_ms.map_or(0.0, |(_, p99)| p99)
+}
+
+/// What a registry has told so far about how soon messages took effect.
+fn effects(registry: &Process) -> Result<Vec<Sample>> {
+    let log = registry.stderr()?;
+    Ok(log.lines().filter_map(effect).collect())
+}
+
+/// Reads a line of the registry's log: `… decoded messages took effect count=4000 p50_us=11 p99_us=95 max_us=383`.
+fn effect(line: &str) -> Option<Sample> {
+    let (_, figures) = line.split_once("decoded messages took effect ")?;
+    let figure = |name: &str| -> Option<f64> {
+        let named = |field: &str| field.strip_prefix(name)?.strip_prefix('=')?.parse().ok();
+        figures.split_whitespace().find_map(named)
+    };
+    Some(Sample {
+        per_second: Some(figure("count")? / EFFECTS_SECONDS),
+        answer_ms: Some((figure("p50_us")? / 1e3, figure("p99_us")? / 1e3)),
+        ..Sample::default()
+    })
+}
+
 fn sample_of(answer: &Value, times: &str) -> Result<Sample> {
     let time = |quantile: &str| number(answer, &format!("{times}_{quantile}_ms"));
     Ok(Sample {
@@ -258,4 +321,22 @@ fn resident(process: u32) -> Result<u64> {
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 fn each(bytes: u64, count: usize) -> f64 {
     bytes as f64 / 1024.0 / count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registrys_own_figures_are_found_in_its_log() {
+        let line = "2026-01-01T00:00:00Z  INFO registry::server: decoded messages took effect count=4000 p50_us=11 \
+                    p99_us=95 max_us=383";
+        let sample = effect(line).unwrap();
+        assert_eq!(sample.per_second, Some(400.0));
+        assert_eq!(sample.answer_ms, Some((0.011, 0.095)));
+        assert_eq!(
+            effect("INFO session{source=127.0.0.1:5000}: registry::session: joined"),
+            None
+        );
+    }
 }
