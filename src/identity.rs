@@ -1,12 +1,13 @@
 //! Who takes part: peer names, session ids, and the secret with which a peer takes its own session over.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use crate::{limits, text::hex};
 
 /// The name that a peer chose for people to read: letters, digits, `.`, `_` and `-`, starting with a letter or digit.
+/// Clones share the text: a registry names each peer in many answers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerName(String);
+pub struct PeerName(Arc<str>);
 
 /// Why a text is no peer name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +33,7 @@ impl FromStr for PeerName {
         if text.len() > limits::MAX_NAME_BYTES || !starts_well || !text.bytes().all(allowed) || is_id {
             return Err(NameError);
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

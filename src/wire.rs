@@ -286,7 +286,7 @@ impl From<&Holder> for pb::Holder {
         Self {
             peer_id: holder.id.to_string(),
             name: holder.name.as_str().to_owned(),
-            address: holder.address.to_string(),
+            address: address::spelled(holder.address),
         }
     }
 }
