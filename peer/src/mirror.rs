@@ -270,8 +270,8 @@ async fn work(shared: &Arc<Shared>, intake: Intake) {
             }
         }
         let is_listed = shared.is_listed.load(Ordering::Acquire);
-        // What is being checked may turn out to be wrong, and is then wanted from others.
-        if workers.is_empty() && is_listed && !shared.plan().is_checking() {
+        // Not when nobody is asked just now: what is being checked may turn out to be wrong, and is then wanted from others.
+        if workers.is_empty() && is_listed && shared.plan().is_over() {
             return;
         }
         tokio::select! {

@@ -67,7 +67,7 @@ impl Pace {
     }
 
     /// How fast the holder delivers; `None` until it was waited for long enough to tell.
-    pub(super) fn bytes_per_second(&self) -> Option<u64> {
+    fn bytes_per_second(&self) -> Option<u64> {
         if self.waited < MEASURABLE {
             return None;
         }

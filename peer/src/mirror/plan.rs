@@ -1,8 +1,8 @@
 //! Which document to fetch from which holder. Pure: no network, no disk, no clock; the time is passed in.
 //!
 //! Documents that few hold come first, in an order of this peer's own among equals, so that peers that mirror at the same
-//! time fetch different ones and feed each other. A holder of everything is left to those documents that only it has, as
-//! long as others deliver the rest.
+//! time fetch different ones and feed each other. So a holder of everything is asked for what only it has as long as there
+//! is something like that, and nobody is ever left idle for somebody else's sake.
 
 mod source;
 #[cfg(test)]
@@ -196,7 +196,7 @@ impl Plan {
                 continue;
             }
             passed_over.push(queued);
-            if want.asked.is_empty() && !self.is_for_others(want, holder) {
+            if want.asked.is_empty() {
                 free = Some(queued.index);
                 break;
             }
@@ -209,34 +209,13 @@ impl Plan {
         free.or(late)
     }
 
-    /// Whether a document is left to other holders: such as have less that is wanted, and are being asked, and deliver
-    /// no more slowly.
-    fn is_for_others(&self, want: &Want, holder: SessionId) -> bool {
-        let Some(source) = self.sources.get(&holder) else {
-            return false;
-        };
-        let others = want.holders.iter().filter(|id| **id != holder);
-        others
-            .filter_map(|id| self.sources.get(id))
-            .any(|other| other.is_preferred_to(source))
-    }
-
-    /// All bytes of the document have come from `holder`, which delivers so fast, if that is known. Until they are
+    /// All bytes of the document have come from `holder`. Until they are
     /// [`done`](Self::done) or have [`failed`](Self::failed), nobody else is asked for it, and it is not lost with its
     /// holder.
-    pub(super) fn arrived(&mut self, index: usize, holder: SessionId, bytes_per_second: Option<u64>) {
+    pub(super) fn arrived(&mut self, index: usize, holder: SessionId) {
         if let Some(want) = self.wants.get_mut(index) {
             want.arrived.push(holder);
         }
-        if let Some(source) = self.sources.get_mut(&holder) {
-            source.bytes_per_second = bytes_per_second.or(source.bytes_per_second);
-        }
-    }
-
-    /// Whether something has arrived of which it is not known yet whether it is what was wanted.
-    #[must_use]
-    pub(super) fn is_checking(&self) -> bool {
-        self.wants.iter().any(|want| want.is_open() && want.is_here())
     }
 
     /// The document is stored.
@@ -354,7 +333,7 @@ impl Plan {
         std::mem::take(&mut self.fallbacks)
     }
 
-    /// The documents that could not be had, and why.
+    /// The documents that could not be had, and why. Those that are wanted still are none of them.
     pub(super) fn failures(&self) -> impl Iterator<Item = (DocumentId, Problem)> {
         self.wants.iter().filter_map(|want| match &want.state {
             State::Failed(problem) => Some((want.document.id, problem.clone())),

@@ -343,8 +343,7 @@ impl Worker {
         };
         self.waited = Duration::ZERO;
         self.pace.completed(task.document.size_bytes);
-        let (holder, rate) = (self.origin.holder.id, self.pace.bytes_per_second());
-        self.shared.plan().arrived(task.index, holder, rate);
+        self.shared.plan().arrived(task.index, self.origin.holder.id);
         self.group.add(Arrived {
             index: task.index,
             document: Document {

@@ -126,7 +126,7 @@ fn what_has_arrived_is_not_lost_with_its_holder_nor_asked_of_others() {
     let (one, two) = (holder(1).id, holder(2).id);
     assert_eq!(take_all(&mut plan, one, NOW), [2, 3, 1]);
     for index in [0, 1, 2] {
-        plan.arrived(index, one, None);
+        plan.arrived(index, one);
     }
     assert_eq!(
         plan.take(two, MOVE_AFTER),
@@ -134,13 +134,12 @@ fn what_has_arrived_is_not_lost_with_its_holder_nor_asked_of_others() {
         "it is here, however long storing it takes"
     );
     plan.lost(one, &problem());
-    assert!((0..3).all(|index| plan.is_open(index)) && plan.is_checking());
+    assert!((0..3).all(|index| plan.is_open(index)));
     assert_eq!(plan.take(two, MOVE_AFTER), None);
     plan.done(1);
     // Wrong bytes, which another holder may have right.
     plan.failed(2, one, problem());
     plan.failed(0, one, problem());
-    assert!(!plan.is_checking());
     assert_eq!(plan.failures().count(), 1);
     assert_eq!(take_all(&mut plan, two, MOVE_AFTER), [1]);
 }
@@ -151,13 +150,13 @@ fn of_two_that_delivered_one_may_have_lied() {
     let (one, two) = (holder(1).id, holder(2).id);
     plan.take(one, NOW).unwrap();
     plan.take(two, MOVE_AFTER).unwrap();
-    plan.arrived(0, one, None);
-    plan.arrived(0, two, None);
+    plan.arrived(0, one);
+    plan.arrived(0, two);
     plan.lost(two, &problem());
     plan.failed(0, one, problem());
-    assert!(plan.is_open(0) && plan.is_checking(), "the bytes of the other are here");
+    assert!(plan.is_open(0), "the bytes of the other are here");
     plan.done(0);
-    assert!(plan.is_over() && !plan.is_checking());
+    assert!(plan.is_over());
 }
 
 #[test]
@@ -222,20 +221,12 @@ fn new_holders_are_used_as_they_appear() {
 }
 
 #[test]
-fn who_holds_everything_is_left_to_what_only_it_has() {
-    let holders: [&[u8]; 6] = [&[1, 2], &[1], &[1], &[1], &[1], &[1]];
+fn who_holds_everything_is_asked_for_what_only_it_has_before_the_rest() {
+    let holders: [&[u8]; 4] = [&[1, 2], &[1], &[1], &[1]];
     let mut plan = plan(&holders);
-    let (seed, part) = (holder(1).id, holder(2).id);
-    plan.set_active(part, true);
-    assert_eq!(
-        take_all(&mut plan, seed, NOW),
-        [2, 3, 4, 5, 6],
-        "RFC 1 is for the other one"
-    );
-    plan.arrived(1, seed, Some(1_000_000));
-    plan.announced(&holder(2), Format::Txt, &["6".parse().unwrap()]);
-    plan.arrived(5, part, Some(1_000));
-    assert_eq!(take_all(&mut plan, seed, NOW), [1], "unless that is much slower");
+    plan.set_active(holder(2).id, true);
+    let asked = take_all(&mut plan, holder(1).id, NOW);
+    assert_eq!(asked, [2, 3, 4, 1], "and is not kept waiting by somebody slow");
 }
 
 #[test]

@@ -53,8 +53,10 @@ pub(super) struct Want {
 }
 
 impl Want {
-    pub(super) fn rarity(&self) -> usize {
-        self.holders.len()
+    /// How rare it is; what is rarer has a smaller number. One for each doubling of its holders, so that it changes its
+    /// place among others a few times only while a swarm fills.
+    pub(super) fn rarity(&self) -> u32 {
+        self.holders.len().next_power_of_two().ilog2()
     }
 
     pub(super) fn is_open(&self) -> bool {
