@@ -99,29 +99,31 @@ impl Plan {
     }
 
     fn add_holder(&mut self, index: usize, holder: &Holder) {
-        let Some(want) = self.wants.get_mut(index) else { return };
-        if self.gone.contains(&holder.id) || want.holders.contains(&holder.id) || !want.is_open() {
+        if self.gone.contains(&holder.id) {
             return;
         }
-        want.holders.push(holder.id);
+        let Some(want) = self.wants.get_mut(index) else { return };
         let source = self.sources.entry(holder.id);
         let source = source.or_insert_with(|| Source::new(holder.clone()));
-        source.open += 1;
-        source.push(Queued::new(index, want.rarity(), want.tie));
+        source.add(index, want);
     }
 
     /// Takes note that a peer announced documents of these numbers. Whether it has the wanted versions of them turns out
     /// when it is asked.
     pub(super) fn announced(&mut self, holder: &Holder, format: Format, ranges: &[RfcRange]) {
+        if self.gone.contains(&holder.id) {
+            return;
+        }
+        let source = self.sources.entry(holder.id);
+        let source = source.or_insert_with(|| Source::new(holder.clone()));
         let key = |number: RfcNumber| DocumentKey { number, format };
         for range in ranges {
-            let wanted = self.by_key.range(key(range.first)..=key(range.last));
-            let wanted: Vec<usize> = wanted
-                .filter(|(key, _)| key.format == format)
-                .map(|(_, index)| *index)
-                .collect();
-            for index in wanted {
-                self.add_holder(index, holder);
+            for (key, index) in self.by_key.range(key(range.first)..=key(range.last)) {
+                if let Some(want) = self.wants.get_mut(*index)
+                    && key.format == format
+                {
+                    source.add(*index, want);
+                }
             }
         }
     }
@@ -177,22 +179,17 @@ impl Plan {
 
     /// The document that `holder` should be asked for next; it stays in the queue.
     fn look(&mut self, holder: SessionId, now: Duration) -> Option<usize> {
+        let source = self.sources.get_mut(&holder)?;
         let mut passed_over = Vec::new();
         let (mut free, mut late) = (None, None);
         while passed_over.len() < MAX_LOOKS {
-            let Some(queued) = self.sources.get_mut(&holder).and_then(Source::pop) else {
-                break;
-            };
-            let Some(want) = self.wants.get(queued.index) else {
+            let Some(queued) = source.pop() else { break };
+            let Some(want) = self.wants.get(queued.index).filter(|want| want.may_ask(holder)) else {
                 continue;
             };
-            if !want.may_ask(holder) {
-                continue;
-            }
             if queued.rarity < want.rarity() {
                 // More hold it by now.
-                let queued = Queued::new(queued.index, want.rarity(), want.tie);
-                self.sources.get_mut(&holder)?.push(queued);
+                source.push(Queued::new(queued.index, want.rarity(), want.tie));
                 continue;
             }
             passed_over.push(queued);
@@ -204,7 +201,6 @@ impl Plan {
                 late = Some(queued.index);
             }
         }
-        let source = self.sources.get_mut(&holder)?;
         passed_over.into_iter().for_each(|queued| source.push(queued));
         free.or(late)
     }

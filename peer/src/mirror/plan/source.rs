@@ -4,13 +4,15 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 
 use p2p_ci::message::Holder;
 
+use super::want::Want;
+
 /// A document that a holder could be asked for. The greatest one is asked for first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Queued {
     place: Reverse<(u32, u32)>,
     /// The document.
     pub(super) index: usize,
-    /// How rare it was when it was queued; see [`Want::rarity`](super::want::Want::rarity).
+    /// How rare it was when it was queued; see [`Want::rarity`].
     pub(super) rarity: u32,
 }
 
@@ -44,6 +46,16 @@ impl Source {
             open: 0,
             queue: BinaryHeap::new(),
         }
+    }
+
+    /// Adds this holder to those of document `index`, and the document to what it could be asked for.
+    pub(super) fn add(&mut self, index: usize, want: &mut Want) {
+        if !want.is_open() || want.holders.contains(&self.holder.id) {
+            return;
+        }
+        want.holders.push(self.holder.id);
+        self.open += 1;
+        self.push(Queued::new(index, want.rarity(), want.tie));
     }
 
     pub(super) fn push(&mut self, queued: Queued) {
