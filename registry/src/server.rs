@@ -10,12 +10,13 @@ use p2p_ci::{
     quota::QuotaLimits,
     reflection::with_reflection,
     serving::Serving,
-    transport::{Dialer, Incoming, tcp_dialer},
+    transport::{Conn, Dialer, Incoming, tcp_dialer},
 };
 use tokio::{
     runtime::{Builder, Handle},
     time::Instant,
 };
+use tokio_stream::StreamExt as _;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -203,9 +204,10 @@ impl Server {
             routes = with_reflection(routes, REGISTRY_SERVICE)?;
         }
         let allowed = AllowedSources::private_and(config.allow_from);
+        let incoming = incoming.map(|conn| conn.map(Conn::joining_answers));
         Ok(Self {
             local_addr: config.listen,
-            serving: Serving::spawn(routes, allowed, incoming),
+            serving: Serving::spawn(routes, allowed, Box::pin(incoming)),
             sessions,
             _ends_sessions: stop.clone().drop_guard(),
             stop,
