@@ -1,7 +1,7 @@
-//! Responses whose messages are framed already, for calls that carry too much to be copied by tonic's encoder.
+//! Responses whose messages are framed already, for calls that carry too much, or come too often, for tonic's encoder.
 //!
 //! tonic's generated code takes a stream of messages and encodes them, each into one buffer. A method that has its
-//! messages as bytes, in pieces, [`respond`]s with those instead, and its service is wrapped in [`Framing`], which puts
+//! messages as bytes, in pieces, [`respond`]s with those instead (or [`respond_once`]), and its service is wrapped in [`Framing`], which puts
 //! them where tonic would have put its own. Requests, headers and errors stay tonic's.
 
 use std::{
@@ -28,17 +28,26 @@ struct Ready(Arc<Mutex<Option<Body>>>);
 /// Responds with `pieces`, which are gRPC messages with their prefixes when they are put together. An error ends them,
 /// and is the status of the call.
 pub fn respond<M>(pieces: impl Stream<Item = Result<Bytes, Status>> + Send + 'static) -> Response<Unencoded<M>> {
+    with_body(tokio_stream::empty(), pieces)
+}
+
+/// Responds to a call that has one answer with `message`, which is a gRPC message with its prefix.
+pub fn respond_once<M: Default>(message: Bytes) -> Response<M> {
+    with_body(M::default(), tokio_stream::once(Ok(message)))
+}
+
+fn with_body<T>(unencoded: T, pieces: impl Stream<Item = Result<Bytes, Status>> + Send + 'static) -> Response<T> {
     let body = Body::new(Pieces {
         pieces: Some(Box::pin(pieces)),
     });
-    let mut response = Response::new(tokio_stream::empty());
+    let mut response = Response::new(unencoded);
     response
         .extensions_mut()
         .insert(Ready(Arc::new(Mutex::new(Some(body)))));
     response
 }
 
-/// A service whose methods may [`respond`] with pieces.
+/// A service whose methods may [`respond`] with bytes.
 #[derive(Debug, Clone)]
 pub struct Framing<S>(S);
 

@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use crate::{limits, text::hex};
+use crate::{
+    limits,
+    text::{hex, hex_digits},
+};
 
 /// The name that a peer chose for people to read: letters, digits, `.`, `_` and `-`, starting with a letter or digit.
 /// Clones share the text: a registry names each peer in many answers.
@@ -73,6 +76,15 @@ impl SessionId {
     #[must_use]
     pub fn from_bytes(bytes: [u8; ID_BYTES]) -> Self {
         Self(bytes)
+    }
+
+    /// All its digits, as [`Display`](fmt::Display) has them.
+    pub(crate) fn digits(&self) -> [u8; 2 * ID_BYTES] {
+        let mut digits = [0; 2 * ID_BYTES];
+        for (place, byte) in digits.as_chunks_mut().0.iter_mut().zip(self.0) {
+            *place = hex_digits(byte);
+        }
+        digits
     }
 
     /// The first 8 digits, for logs and tables.

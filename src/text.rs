@@ -11,18 +11,19 @@ pub fn escaped(text: &str) -> Escaped<'_> {
     Escaped(text)
 }
 
+/// A byte as two lower-case hexadecimal digits.
+pub(crate) fn hex_digits(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0xf].map(|value| match value {
+        0..10 => b'0' + value,
+        _ => b'a' + value - 10,
+    })
+}
+
 /// Bytes as two lower-case hexadecimal digits each. Answers spell out thousands of ids and digests, for which the
 /// formatter of the standard library takes several times as long.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| match value {
-        0..10 => b'0' + value,
-        _ => b'a' + value - 10,
-    };
-    let mut digits = Vec::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        digits.extend([digit(byte >> 4), digit(byte & 0xf)]);
-    }
+    let digits = bytes.iter().flat_map(|byte| hex_digits(*byte)).collect();
     // Digits are text.
     String::from_utf8(digits).unwrap_or_default()
 }

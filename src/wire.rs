@@ -7,6 +7,7 @@
 pub mod duration;
 pub mod file_transfer;
 mod fingerprint;
+pub mod found;
 pub mod many;
 mod query;
 pub mod registry;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use futures_core::{Stream, stream::BoxStream};
 use futures_util::stream::try_unfold;
 use p2p_ci::{
+    framed::{self, Framing},
     limits::{MAX_REGISTRY_MESSAGE_BYTES, MAX_REGISTRY_REQUEST_BYTES},
     line::Line,
     message::{ListQuery, LookupManyQuery, LookupQuery},
@@ -13,7 +14,10 @@ use p2p_ci::{
         registry_server::{Registry, RegistryServer},
     },
     quota::{Quota, QuotaLimits},
-    wire::registry::{decode_request, encode_reply},
+    wire::{
+        found::frame_found,
+        registry::{decode_request, encode_reply},
+    },
 };
 use tokio_stream::StreamExt as _;
 use tokio_util::task::TaskTracker;
@@ -38,7 +42,7 @@ pub struct Service {
 
 /// The service, ready to be served. Sessions run on `sessions`.
 #[must_use]
-pub fn registry_service(environment: Environment, sessions: TaskTracker) -> RegistryServer<Service> {
+pub fn registry_service(environment: Environment, sessions: TaskTracker) -> Framing<RegistryServer<Service>> {
     let watches = Quota::new(QuotaLimits {
         total: usize::MAX,
         per_source: WATCHERS_PER_SOURCE,
@@ -49,9 +53,10 @@ pub fn registry_service(environment: Environment, sessions: TaskTracker) -> Regi
         sessions,
         watches,
     };
-    RegistryServer::new(service)
+    let service = RegistryServer::new(service)
         .max_decoding_message_size(MAX_REGISTRY_REQUEST_BYTES)
-        .max_encoding_message_size(MAX_REGISTRY_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_REGISTRY_MESSAGE_BYTES);
+    Framing::new(service)
 }
 
 fn source_of<T>(request: &Request<T>) -> Result<SocketAddr, RegistryError> {
@@ -118,9 +123,7 @@ impl Registry for Service {
         let asker = asker_of(&request)?;
         let query: LookupQuery = request.into_inner().try_into()?;
         let entries = self.environment.swarm.lookup(&query, asker)?;
-        Ok(Response::new(pb::LookupResponse {
-            documents: entries.iter().map(Into::into).collect(),
-        }))
+        Ok(framed::respond_once(frame_found(&entries)))
     }
 
     async fn lookup_many(
