@@ -19,6 +19,7 @@ mod scan;
 mod server;
 mod stream;
 mod swarm;
+mod swarm_link;
 mod synthetic;
 mod target;
 mod wire;
@@ -72,7 +73,7 @@ pub struct Options {
     /// How often aria2c runs, which takes ten times as long as the others; 0 leaves it out
     #[arg(long, value_name = "N", default_value_t = 1)]
     aria2_reps: usize,
-    /// Use the whole series for `link` and `swarm` too, not every tenth document
+    /// Use the whole series for `link`, `swarm` and `swarm-link` too, not every tenth document
     #[arg(long)]
     full: bool,
     /// Print one JSON object a line
@@ -120,6 +121,8 @@ enum What {
     Link,
     /// Every tenth document to sixteen machines that begin together
     Swarm,
+    /// Every tenth document to sixteen machines that begin together, each behind a link of 100 Mbit/s
+    SwarmLink,
     /// Large documents
     Stream,
     /// Ten thousand sessions, and lookups among them
@@ -133,6 +136,7 @@ impl What {
             Self::Scan => scan::run(setting),
             Self::Link => link::run(setting),
             Self::Swarm => swarm::run(setting),
+            Self::SwarmLink => swarm_link::run(setting),
             Self::Stream => stream::run(setting),
             Self::Registry => registry::run(setting),
         }

@@ -1,7 +1,5 @@
 //! `bench link`: the series over a link that is slower than both machines.
 
-use std::path::Path;
-
 use anyhow::Result;
 
 use super::{
@@ -10,32 +8,35 @@ use super::{
     host::Host,
     report::{Report, Row},
     target::Targets,
-    wire,
+    wire::{self, MEGABITS},
 };
 use crate::{process, tools};
 
-/// The rate of the link each way, in megabits a second: a common network of an office.
-const MEGABITS: u32 = 100;
-
-/// How a mirror may be told to compress, if it can be.
-const COMPRESS: [&str; 3] = ["never", "always", "auto"];
+/// Those that others are compared with.
+const RSYNC: &str = "rsync -a";
+const RSYNC_ZSTD: &str = "rsync -a -z --zc=zstd";
 
 /// Compares ours with rsync, without and with compression.
 pub fn run(setting: &Setting) -> Result<Report> {
     let work = setting.folder("link")?;
     let corpus = setting.part(&work.join("part"))?;
-    let mut contestants = vec![Contestant::ours("ours", &[])];
-    if mirror_knows(setting, "--compress")? {
-        for how in COMPRESS {
-            let name = format!("ours, --compress {how}");
-            contestants.push(Contestant::ours(&name, &["--compress", how]));
-        }
-    }
-    contestants.push(Contestant::rsync("rsync -a", &["-a"]));
-    let without_zstd = (!rsync_has_zstd()?).then(|| "this rsync knows no zstd".to_owned());
-    contestants.push(Contestant::rsync("rsync -a -z --zc=zstd", &["-a", "-z", "--zc=zstd"]).unless(without_zstd));
+    let listed = rsync_lists()?;
+    let without = |packer: &str| {
+        let is_there = listed.split_whitespace().any(|word| word == packer);
+        (!is_there).then(|| format!("this rsync knows no {packer}"))
+    };
+    // With the whole series this one takes most of a minute, as plain rsync does, and tells no more the second time.
+    let repetitions_of_never = if setting.full { 1 } else { setting.repetitions };
+    let contestants = [
+        Contestant::ours("ours, --compress auto", &["--compress", "auto"]),
+        Contestant::ours("ours, --compress always", &["--compress", "always"]),
+        Contestant::ours("ours, --compress never", &["--compress", "never"]).at_most(repetitions_of_never),
+        Contestant::rsync(RSYNC, &["-a"]),
+        Contestant::rsync("rsync -a -z --zc=zlib", &["-a", "-z", "--zc=zlib"]).unless(without("zlib")),
+        Contestant::rsync(RSYNC_ZSTD, &["-a", "-z", "--zc=zstd"]).unless(without("zstd")),
+    ];
     let targets = Targets::in_memory(&work);
-    let rows = match wire::hosts(MEGABITS, &work)? {
+    let rows = match wire::pair(&work)? {
         Ok((near, far)) => {
             let arena = Arena {
                 name: "link",
@@ -54,31 +55,30 @@ pub fn run(setting: &Setting) -> Result<Report> {
         }
     };
     let mut report = Report::new("link", "A link of 100 Mbit/s", &corpus, rows);
-    report.references = vec![("rsync", "rsync -a"), ("rsync -z", "rsync -a -z --zc=zstd")];
+    report.references = vec![("rsync", RSYNC), ("rsync zstd", RSYNC_ZSTD)];
     report.conditions = vec![
         format!(
             "two network namespaces, with {MEGABITS} Mbit/s each way between them (tbf, burst 256 kB, latency 50 ms)"
         ),
         targets.describe().to_owned(),
+        "zlib is what every rsync has; one that knows zstd takes it by itself at -z".to_owned(),
         "servers up and warm; ours with its default durability, `end`".to_owned(),
     ];
+    if setting.full {
+        let once = "ours, --compress never, once only: it takes as long as plain rsync, and together they would take longer \
+                    than all others";
+        report.conditions.push(once.to_owned());
+    }
     Ok(report)
 }
 
-/// Whether `peer mirror` takes an option.
-fn mirror_knows(setting: &Setting, option: &str) -> Result<bool> {
-    let mut command = Host::this().command(&setting.programs.peer);
-    command.args(["mirror", "--help"]);
-    let help = process::run("peer mirror --help", command, super::LOOK_LIMIT)?.expect_code("peer mirror --help", 0)?;
-    Ok(help.stdout.split_whitespace().any(|word| word == option))
-}
-
-fn rsync_has_zstd() -> Result<bool> {
+/// What the installed rsync says it is able to do; nothing where there is none. What it compresses with is listed from
+/// version 3.2 on, which can be told which one to take.
+fn rsync_lists() -> Result<String> {
     let Some(rsync) = tools::find("rsync") else {
-        return Ok(false);
+        return Ok(String::new());
     };
-    let mut command = Host::this().command(Path::new(&rsync));
+    let mut command = Host::this().command(&rsync);
     command.arg("--version");
-    let version = process::run("rsync --version", command, super::LOOK_LIMIT)?;
-    Ok(version.stdout.split_whitespace().any(|word| word == "zstd"))
+    Ok(process::run("rsync --version", command, super::LOOK_LIMIT)?.stdout)
 }

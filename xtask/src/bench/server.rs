@@ -50,7 +50,7 @@ impl Server {
     /// Starts a server that has these documents ready.
     pub fn start(kind: Kind, host: &Host, corpus: &Corpus, programs: &Programs, work: &Path) -> Result<Self> {
         match kind {
-            Kind::Ours => ours(host, corpus, programs, work),
+            Kind::Ours => ours(host, host, corpus, programs, work),
             Kind::Rsync => retry(|| rsync(host, corpus, work)),
             Kind::Nginx => retry(|| nginx(host, corpus, work)),
         }
@@ -100,8 +100,9 @@ pub fn peer(host: &Host, programs: &Programs, registry: &str, state: &Path) -> s
     command
 }
 
-fn ours(host: &Host, corpus: &Corpus, programs: &Programs, work: &Path) -> Result<Server> {
-    let (registry, url) = registry(host, programs, work)?;
+/// Starts a registry on one host, and on another one a peer that has these documents ready.
+pub fn ours(registry_host: &Host, host: &Host, corpus: &Corpus, programs: &Programs, work: &Path) -> Result<Server> {
+    let (registry, url) = registry(registry_host, programs, work)?;
     let mut command = peer(host, programs, &url, &work.join("state-of-seed"));
     command
         .arg("join")

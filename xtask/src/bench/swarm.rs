@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use super::{
     Setting,
@@ -11,7 +11,7 @@ use super::{
     host::Host,
     meter::{self, ServerTimes},
     report::{Report, Row},
-    server::{self, Kind, Server},
+    server::{self, Server},
     target::{Target, Targets},
 };
 use crate::{
@@ -22,90 +22,157 @@ use crate::{
 };
 
 /// How many mirrors begin together.
-const MIRRORS: usize = 16;
+const MIRRORS: u8 = 16;
 
 /// How many do where it is only to be seen that things work.
-const SMOKE: usize = 3;
+const SMOKE: u8 = 3;
 
 /// No swarm takes this long, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// Who takes part: the name of the row, and what each mirror is told.
-const CONTESTANTS: [(&str, &[&str]); 2] = [
-    (SHARING, &["--durability", "none"]),
-    (ALONE, &["--durability", "none", "--no-share"]),
-];
-const SHARING: &str = "mirrors that feed each other";
+/// A row that others are compared with.
 const ALONE: &str = "mirrors with --no-share";
 
 /// Compares mirrors that share what they receive with mirrors that all take everything from the seed.
 pub fn run(setting: &Setting) -> Result<Report> {
     let work = setting.folder("swarm")?;
     let corpus = setting.part(&work.join("part"))?;
-    let mirrors = if setting.smoke { SMOKE } else { MIRRORS };
-    setting.check_room(corpus.bytes * mirrors as u64)?;
-    let swarm = Swarm {
-        setting,
-        host: Host::this(),
-        corpus: &corpus,
-        targets: Targets::in_memory(&work),
-        mirrors,
-        work: &work,
-    };
-    let mut rows = CONTESTANTS.map(|(name, _)| Row::new(name, None));
-    for repetition in 0..setting.repetitions {
-        for place in 0..CONTESTANTS.len() {
-            let index = (place + repetition) % CONTESTANTS.len();
-            let (Some((name, options)), Some(row)) = (CONTESTANTS.get(index), rows.get_mut(index)) else {
-                continue;
-            };
-            let sample = swarm.run(options).with_context(|| format!("swarm: {name}"))?;
-            eprintln!(
-                "swarm {}/{}: {name}: {}",
-                repetition + 1,
-                setting.repetitions,
-                console::seconds(sample.wall)
-            );
-            row.samples.push(sample);
-        }
-    }
-    let mut report = Report::new("swarm", "Many at once from one", &corpus, rows.into());
+    let mirrors = mirrors(setting);
+    let hosts: Vec<Host> = (0..mirrors.saturating_add(OTHERS)).map(|_| Host::this()).collect();
+    let mirrors = usize::from(mirrors);
+    let swarm = Swarm::new("swarm", setting, &hosts, &corpus, &work)?;
+    let contestants = [
+        Contestant::new("mirrors that feed each other", mirrors, &[]),
+        Contestant::new(ALONE, mirrors, &["--no-share"]),
+    ];
+    let mut report = Report::new("swarm", "Many at once from one", &corpus, swarm.hold(&contestants)?);
     report.references = vec![("--no-share", ALONE)];
     report.conditions = vec![
         format!(
             "{} with empty folders in memory begin together, all on loopback; one peer has the documents",
             console::count(mirrors, "mirror")
         ),
-        "timed from the start of the first mirror to the end of the last one; rates are those of one mirror".to_owned(),
+        TIMED.to_owned(),
         format!(
-            "copies: what the process of the seed wrote meanwhile (wchar in /proc/PID/io), in lengths of the series; with \
-             --no-share that must be a little over {mirrors}, if nothing is compressed, or else is no measure here"
+            "{COPIES}; with --no-share that must be a little over {mirrors}, if nothing is compressed, or else is no \
+             measure here"
         ),
     ];
     Ok(report)
 }
 
+/// How many mirrors begin together in this run.
+pub fn mirrors(setting: &Setting) -> u8 {
+    if setting.smoke { SMOKE } else { MIRRORS }
+}
+
+/// The hosts that a swarm needs beside those of its mirrors: the registry's, and the seed's.
+pub const OTHERS: u8 = 2;
+
+/// What is timed, and what is counted, for people.
+pub const TIMED: &str =
+    "timed from the start of the first mirror to the end of the last one; rates are those of one mirror";
+pub const COPIES: &str =
+    "copies: what the process of the seed wrote meanwhile (wchar in /proc/PID/io), in lengths of the series";
+
+/// One way to mirror.
 #[derive(Debug)]
-struct Swarm<'a> {
+pub struct Contestant {
+    /// Its name in tables.
+    pub name: String,
+    /// How many mirrors begin together.
+    mirrors: usize,
+    /// What each of them is told.
+    options: &'static [&'static str],
+}
+
+impl Contestant {
+    /// So many mirrors with these options.
+    pub fn new(name: &str, mirrors: usize, options: &'static [&'static str]) -> Self {
+        Self {
+            name: name.to_owned(),
+            mirrors,
+            options,
+        }
+    }
+}
+
+/// Hosts on which mirrors can begin together.
+#[derive(Debug)]
+pub struct Swarm<'a> {
+    /// The name of the benchmark, for who watches.
+    name: &'static str,
     setting: &'a Setting,
-    host: Host,
+    registry: &'a Host,
+    seed: &'a Host,
+    mirrors: &'a [Host],
     corpus: &'a Corpus,
     targets: Targets,
-    mirrors: usize,
     work: &'a Path,
 }
 
-impl Swarm<'_> {
-    /// Lets all mirrors run once, with a seed of their own, and compares what each of them has received.
-    fn run(&self, options: &[&str]) -> Result<Sample> {
+impl<'a> Swarm<'a> {
+    /// The registry gets the first host, the seed the second one, and each mirror one of the others. Fails when there is
+    /// no room for so many copies.
+    pub fn new(
+        name: &'static str,
+        setting: &'a Setting,
+        hosts: &'a [Host],
+        corpus: &'a Corpus,
+        work: &'a Path,
+    ) -> Result<Self> {
+        let [registry, seed, mirrors @ ..] = hosts else {
+            bail!("a swarm on {}", console::count(hosts.len(), "host"));
+        };
+        setting.check_room(corpus.bytes.saturating_mul(mirrors.len() as u64))?;
+        Ok(Self {
+            name,
+            setting,
+            registry,
+            seed,
+            mirrors,
+            corpus,
+            targets: Targets::in_memory(work),
+            work,
+        })
+    }
+
+    /// Runs every contestant once in each repetition, each time beginning with another one.
+    pub fn hold(&self, contestants: &[Contestant]) -> Result<Vec<Row>> {
+        let repetitions = self.setting.repetitions;
+        let mut rows: Vec<Row> = contestants.iter().map(|one| Row::new(&one.name, None)).collect();
+        for repetition in 0..repetitions {
+            for place in 0..contestants.len() {
+                let index = (place + repetition) % contestants.len();
+                let (Some(contestant), Some(row)) = (contestants.get(index), rows.get_mut(index)) else {
+                    continue;
+                };
+                let told = || format!("{}: {}", self.name, contestant.name);
+                let sample = self.run(contestant).with_context(told)?;
+                eprintln!(
+                    "{} {}/{repetitions}: {}: {}",
+                    self.name,
+                    repetition + 1,
+                    contestant.name,
+                    console::seconds(sample.wall)
+                );
+                row.samples.push(sample);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Lets the mirrors run once, with a seed of their own, and compares what each of them has received.
+    fn run(&self, contestant: &Contestant) -> Result<Sample> {
         let folder = tempfile::Builder::new().prefix("swarm-").tempdir_in(self.work)?;
         let work = folder.path();
-        let seed = Server::start(Kind::Ours, &self.host, self.corpus, &self.setting.programs, work)?;
-        let made: Result<Vec<Target>> = (0..self.mirrors).map(|_| self.targets.fresh()).collect();
-        let targets = made?;
+        let seed = server::ours(self.registry, self.seed, self.corpus, &self.setting.programs, work)?;
+        let hosts = self.mirrors.iter().take(contestant.mirrors);
+        let made: Result<Vec<_>> = hosts.map(|host| Ok((host, self.targets.fresh()?))).collect();
+        let places = made?;
         let written = || procfs::written_bytes(seed.first()?).ok_or_else(|| anyhow!("the seed has ended"));
         let before = (meter::own_children(), ServerTimes::read(&seed.ids()), written()?);
-        let wall = self.mirror_all(&targets, &seed, work, options)?;
+        let wall = self.mirror_all(&places, &seed, work, contestant.options)?;
         let sample = Sample {
             wall,
             client_cpu: Some(meter::own_children().saturating_sub(before.0)),
@@ -114,21 +181,21 @@ impl Swarm<'_> {
             ..Sample::default()
         };
         seed.stop()?;
-        for target in &targets {
+        for (_, target) in &places {
             self.corpus.check_copy(target.path())?;
         }
         Ok(sample)
     }
 
-    fn mirror_all(&self, targets: &[Target], seed: &Server, work: &Path, options: &[&str]) -> Result<Duration> {
+    fn mirror_all(&self, places: &[(&Host, Target)], seed: &Server, work: &Path, options: &[&str]) -> Result<Duration> {
         let start = wait::now();
         let mut running = Vec::new();
-        for (index, target) in targets.iter().enumerate() {
+        for (index, (host, target)) in places.iter().enumerate() {
             let name = format!("mirror-{index}");
             let state = work.join(format!("state-{index}"));
-            let mut command = server::peer(&self.host, &self.setting.programs, &seed.url, &state);
+            let mut command = server::peer(host, &self.setting.programs, &seed.url, &state);
             command
-                .args(["mirror", "--json", "--name", &name, "--to"])
+                .args(["mirror", "--json", "--durability", "none", "--name", &name, "--to"])
                 .arg(target.path());
             command.args(options).current_dir(work);
             running.push(Process::spawn(&name, command, work)?);
