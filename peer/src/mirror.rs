@@ -7,6 +7,7 @@
 mod choice;
 mod listing;
 mod neighbours;
+mod order;
 mod pace;
 mod plan;
 mod summary;
@@ -46,6 +47,7 @@ pub use self::{
 };
 use self::{
     neighbours::{Neighbours, News},
+    order::Order,
     plan::{Fallback, Plan},
     worker::{Origin, Worker},
     writers::{Intake, Writers},
@@ -127,6 +129,7 @@ struct Shared {
     failure: Mutex<Option<StoreError>>,
     memory: Arc<Semaphore>,
     plan: Mutex<Plan>,
+    order: Order,
     /// Something came or failed, so that the plan should be looked at again.
     changed: Notify,
     /// Whether everything that is wanted is in the plan.
@@ -227,6 +230,7 @@ impl Mirror {
             failure: Mutex::new(None),
             memory: worker::memory_budget(),
             plan: Mutex::default(),
+            order: Order::default(),
             changed: Notify::new(),
             is_listed: AtomicBool::new(false),
             summary: Mutex::default(),

@@ -99,7 +99,8 @@ fn consider(mirror: &Mirror, shared: &Shared, versions: Vec<DocumentEntry>) {
                 if let Some(line) = contest(entry, others) {
                     shared.observer.note(&line);
                 }
-                shared.plan().add(chosen, rand::random());
+                let place = shared.order.place(entry.document.id.key.number);
+                shared.plan().add(chosen, place);
             }
         }
     }
