@@ -21,8 +21,8 @@ pub enum Compress {
     Never,
 }
 
-/// What a slow link carries at most, in bytes a second: 160 Mbit/s. To fill such a link, zstd packs 80 MB/s, which is half
-/// a core at the holder; a link of 1 Gbit/s would take three.
+/// What a slow link carries at most, in bytes a second: 160 Mbit/s. To fill such a link, zstd packs 90 MB/s, which is a
+/// whole processor at the holder; a link of 1 Gbit/s would take six.
 const SLOW_BYTES_PER_SECOND: u64 = 20_000_000;
 
 /// What a link carries, compressed or not, that is not slow after all. Far from [`SLOW_BYTES_PER_SECOND`], so that it is
