@@ -18,7 +18,7 @@ use super::{
     server::{self, Kind, Server},
     target::Targets,
 };
-use crate::{console, json, tools, wait, workspace::Programs};
+use crate::{json, tools, wait, workspace::Programs};
 
 /// What makes the commands of one run.
 type Make = Box<dyn Fn(&Run<'_>) -> Result<Vec<Command>>>;
@@ -290,13 +290,7 @@ impl Arena<'_> {
                 let sample = self
                     .run_once(contestant, server)
                     .with_context(|| format!("{}: {}", self.name, contestant.name))?;
-                eprintln!(
-                    "{} {}/{repetitions}: {}: {}",
-                    self.name,
-                    repetition + 1,
-                    contestant.name,
-                    console::seconds(sample.wall)
-                );
+                sample.tell(self.name, &contestant.name, repetition, repetitions);
                 row.samples.push(sample);
             }
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::console;
+
 /// What one run cost. What could not be measured, or means nothing, is none.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Sample {
@@ -22,6 +24,14 @@ pub struct Sample {
     pub answer_ms: Option<(f64, f64)>,
     /// What a server has resident for each of its sessions, in KiB.
     pub kib_each: Option<f64>,
+}
+
+impl Sample {
+    /// Says on the way what a contestant of a benchmark took in its `repetition`, which is counted from 0.
+    pub fn tell(&self, benchmark: &str, contestant: &str, repetition: usize, repetitions: usize) {
+        let (number, took) = (repetition + 1, console::seconds(self.wall));
+        eprintln!("{benchmark} {number}/{repetitions}: {contestant}: {took}");
+    }
 }
 
 /// Several measurements of the same thing.

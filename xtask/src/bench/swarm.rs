@@ -149,13 +149,7 @@ impl<'a> Swarm<'a> {
                 };
                 let told = || format!("{}: {}", self.name, contestant.name);
                 let sample = self.run(contestant).with_context(told)?;
-                eprintln!(
-                    "{} {}/{repetitions}: {}: {}",
-                    self.name,
-                    repetition + 1,
-                    contestant.name,
-                    console::seconds(sample.wall)
-                );
+                sample.tell(self.name, &contestant.name, repetition, repetitions);
                 row.samples.push(sample);
             }
         }
