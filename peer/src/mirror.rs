@@ -11,6 +11,8 @@ mod order;
 mod pace;
 mod plan;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod worker;
 mod writers;
 
@@ -218,25 +220,7 @@ impl Mirror {
     /// [`MirrorError`] when the registry cannot be asked, or the target cannot be written to. What single holders do
     /// is in the summary.
     pub async fn run(&self, client: &RegistryClient, observer: Arc<dyn Observer>) -> Result<Summary, MirrorError> {
-        let shared = Arc::new(Shared {
-            dialer: Arc::clone(&self.dialer),
-            registry: client.address().ip(),
-            target: self.target.clone(),
-            library: self.library.clone(),
-            replace: self.replace,
-            compress: self.compress,
-            stop: self.stop.clone(),
-            failed: CancellationToken::new(),
-            failure: Mutex::new(None),
-            memory: worker::memory_budget(),
-            plan: Mutex::default(),
-            order: Order::default(),
-            changed: Notify::new(),
-            is_listed: AtomicBool::new(false),
-            summary: Mutex::default(),
-            observer,
-            began: Instant::now(),
-        });
+        let shared = Arc::new(self.shared(client.address().ip(), observer));
         let (intake, writers) = Writers::start(&shared).map_err(MirrorError::Threads)?;
         let listed = tokio::select! {
             (listed, ()) = async { tokio::join!(listing::fill(self, &shared, client), work(&shared, intake)) } => listed,
@@ -257,6 +241,27 @@ impl Mirror {
         summary.failures.extend(shared.plan().failures());
         summary.interrupted = self.stop.is_cancelled();
         Ok(summary)
+    }
+    fn shared(&self, registry: IpAddr, observer: Arc<dyn Observer>) -> Shared {
+        Shared {
+            dialer: Arc::clone(&self.dialer),
+            registry,
+            target: self.target.clone(),
+            library: self.library.clone(),
+            replace: self.replace,
+            compress: self.compress,
+            stop: self.stop.clone(),
+            failed: CancellationToken::new(),
+            failure: Mutex::new(None),
+            memory: worker::memory_budget(),
+            plan: Mutex::default(),
+            order: Order::default(),
+            changed: Notify::new(),
+            is_listed: AtomicBool::new(false),
+            summary: Mutex::default(),
+            observer,
+            began: Instant::now(),
+        }
     }
 }
 
