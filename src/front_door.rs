@@ -3,6 +3,8 @@
 //! hyper waits for the first bytes of a connection without end, tonic counts no connections, and a process without
 //! free file descriptors would spin; this is where each of that is bounded.
 
+mod deal;
+
 use std::{
     io,
     net::SocketAddr,
@@ -21,6 +23,7 @@ use tokio::{
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Status, service::interceptor::InterceptorLayer};
 
+pub use self::deal::deal;
 use crate::{
     address::{self, AllowedSources},
     failure::{Failure, Reason},
@@ -69,11 +72,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Accepts connections within `limits`; the rest are closed at once.
 #[must_use]
 pub fn guard(listener: TcpListener, limits: QuotaLimits) -> Incoming {
-    let door = Door {
-        listener,
-        quota: Quota::new(limits),
-        refusals: Refusals::default(),
-    };
+    let door = Door::new(listener, limits);
     let accepted = futures_util::stream::unfold(door, |mut door| async move {
         let conn = door.accept().await;
         Some((Ok(conn), door))
@@ -89,6 +88,14 @@ struct Door {
 }
 
 impl Door {
+    fn new(listener: TcpListener, limits: QuotaLimits) -> Self {
+        Self {
+            listener,
+            quota: Quota::new(limits),
+            refusals: Refusals::default(),
+        }
+    }
+
     async fn accept(&mut self) -> Conn {
         let (stream, place, source) = self.accept_tuned().await;
         Conn::new(Guarded::new(stream, place), source)
@@ -286,11 +293,7 @@ mod tests {
             per_source: 0,
             spare_loopback: false,
         };
-        let mut door = Door {
-            listener,
-            quota: Quota::new(limits),
-            refusals: Refusals::default(),
-        };
+        let mut door = Door::new(listener, limits);
         let (stream, _place, _) = door.accept_tuned().await;
         assert!(
             stream.nodelay().unwrap(),

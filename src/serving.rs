@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use tokio::task::JoinHandle;
+use tokio::{
+    runtime::Handle,
+    task::{AbortHandle, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, body::Body, service::Routes, transport::Server};
 use tower::util::MapResponseLayer;
@@ -44,7 +47,9 @@ fn server_builder() -> Server {
 pub struct Serving {
     ledger: Ledger,
     stop: CancellationToken,
-    task: JoinHandle<Result<(), tonic::transport::Error>>,
+    /// One for each of its runtimes.
+    tasks: JoinSet<Result<(), tonic::transport::Error>>,
+    handles: Vec<AbortHandle>,
 }
 
 impl Serving {
@@ -57,30 +62,48 @@ impl Serving {
     /// The same, where connections that take nothing and ask for nothing have another `allowance`.
     #[must_use]
     pub fn spawn_with(routes: Routes, allowed: AllowedSources, incoming: Incoming, allowance: Allowance) -> Self {
+        Self::start(routes, allowed, vec![(Handle::current(), incoming)], allowance)
+    }
+
+    /// The same on several runtimes, each of which serves connections of its own to their end.
+    #[must_use]
+    pub fn spawn_on(routes: Routes, allowed: AllowedSources, runtimes: Vec<(Handle, Incoming)>) -> Self {
+        Self::start(routes, allowed, runtimes, Allowance::default())
+    }
+
+    fn start(routes: Routes, allowed: AllowedSources, runtimes: Vec<(Handle, Incoming)>, allowance: Allowance) -> Self {
         let stop = CancellationToken::new();
-        let stopped = stop.clone().cancelled_owned();
         let ledger = Ledger::new(allowance);
-        let router = server_builder()
+        let mut server = server_builder()
             .layer(source_gate(allowed))
             .layer(Attend(ledger.clone()))
-            .layer(MapResponseLayer::new(explain as fn(_) -> _))
-            .add_routes(routes);
-        let watched = ledger.clone();
-        let entered = {
-            let ledger = ledger.clone();
-            incoming.inspect(move |conn| {
+            .layer(MapResponseLayer::new(explain as fn(_) -> _));
+        let mut tasks = JoinSet::new();
+        let mut handles = Vec::new();
+        for (runtime, incoming) in runtimes {
+            let router = server.add_routes(routes.clone());
+            let entering = ledger.clone();
+            let entered = incoming.inspect(move |conn| {
                 if let Ok(conn) = conn {
-                    ledger.enter(conn.line());
+                    entering.enter(conn.line());
                 }
-            })
-        };
-        let task = tokio::spawn(async move {
-            tokio::select! {
-                result = router.serve_with_incoming_shutdown(entered, stopped) => result,
-                () = watched.watch() => Ok(()),
-            }
-        });
-        Self { ledger, stop, task }
+            });
+            let (stopped, watched) = (stop.clone().cancelled_owned(), ledger.clone());
+            let watches = handles.is_empty();
+            let serve = async move {
+                tokio::select! {
+                    result = router.serve_with_incoming_shutdown(entered, stopped) => result,
+                    () = watched.watch(), if watches => Ok(()),
+                }
+            };
+            handles.push(tasks.spawn_on(serve, &runtime));
+        }
+        Self {
+            ledger,
+            stop,
+            tasks,
+            handles,
+        }
     }
 
     /// Waits until the server ends by itself, which it does only when its listener fails.
@@ -89,23 +112,29 @@ impl Serving {
     ///
     /// When it failed. A panic in it goes on here.
     pub async fn ended(&mut self) -> Result<(), tonic::transport::Error> {
-        match (&mut self.task).await {
-            Ok(result) => result,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => Ok(()),
+        match self.tasks.join_next().await {
+            Some(Ok(result)) => result,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(Err(_)) | None => Ok(()),
         }
     }
 
     /// Whether the server has ended, which it does not do by itself unless its listener or its code fails.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.task.is_finished()
+        self.handles.iter().any(AbortHandle::is_finished)
     }
 
     /// Accepts no more, and waits at most `grace` for the open streams to end. Says whether they all did.
     pub async fn drain(mut self, grace: Duration) -> bool {
         self.stop.cancel();
-        let drained = tokio::time::timeout(grace, self.ended()).await.is_ok();
+        let all_ended = async {
+            while !self.tasks.is_empty() {
+                // What one of them failed of is no reason to leave the others' streams.
+                let _ = self.ended().await;
+            }
+        };
+        let drained = tokio::time::timeout(grace, all_ended).await.is_ok();
         if !drained {
             tracing::warn!(
                 grace_s = grace.as_secs(),
@@ -142,7 +171,7 @@ fn of_undecoded(status: &Status) -> Option<Failure> {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.abort_all();
         // Each connection has a task of tonic's own, which does not end with the one that accepts.
         self.ledger.cut_all();
     }

@@ -31,6 +31,7 @@ pub mod session;
 pub mod swarm;
 #[cfg(test)]
 mod testing;
+mod threads;
 
 pub use command::run;
 pub use config::{Args, Config};

@@ -10,6 +10,10 @@ pub const MAX_DOCUMENTS: usize = 200_000;
 /// single machine can fill the index.
 pub const MAX_DOCUMENTS_PER_SOURCE: usize = 50_000;
 
+/// Threads that serve connections, however many processors there are: one answers tens of thousands of lookups a second,
+/// and all of them ask the same index, which one at a time may change.
+pub const MAX_SERVING_THREADS: usize = 16;
+
 /// Documents that a session may announce at once: a whole library ([`p2p_ci::limits::MAX_SESSION_DOCUMENTS`]).
 pub const ANNOUNCE_BURST: u32 = 40_000;
 

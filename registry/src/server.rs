@@ -1,6 +1,6 @@
 //! The registry as one value: bound, at work, and ended in good order.
 
-use std::{io, net::SocketAddr, sync::Arc, thread};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use p2p_ci::{
     address::AllowedSources,
@@ -12,14 +12,11 @@ use p2p_ci::{
     serving::Serving,
     transport::{Conn, Dialer, Incoming, tcp_dialer},
 };
-use tokio::{
-    runtime::{Builder, Handle},
-    time::Instant,
-};
+use tokio::{runtime::Handle, time::Instant};
 use tokio_stream::StreamExt as _;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
+    task::{AbortOnDropHandle, TaskTracker},
 };
 use tonic::service::Routes;
 use tonic_health::{
@@ -38,6 +35,7 @@ use crate::{
     service::registry_service,
     session::Environment,
     swarm::{Swarm, SwarmLimits},
+    threads::Threads,
 };
 
 /// The largest request of the health service: it names one service.
@@ -91,21 +89,6 @@ impl StartError {
     }
 }
 
-/// A thread for connecting back, until `stop`.
-///
-/// A connection takes buffers that are 20 KiB larger than what it uses. From a heap that only sessions take from, they
-/// get memory that was never touched, which costs nothing until it is; probes come and go, and would hand on theirs to
-/// them: a third more for each session.
-fn probe_runtime(stop: &CancellationToken) -> io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let handle = runtime.handle().clone();
-    let stopped = stop.clone().cancelled_owned();
-    thread::Builder::new()
-        .name("probes".to_owned())
-        .spawn(move || runtime.block_on(stopped))?;
-    Ok(handle)
-}
-
 /// Writes to the log, once in a while, how soon what peers said took effect.
 async fn tell_effects(effects: Arc<Histogram>, stop: CancellationToken) {
     while stop
@@ -130,6 +113,9 @@ pub struct Server {
     /// Ends the sessions when the server is dropped.
     _ends_sessions: DropGuard,
     health: HealthReporter,
+    /// Accepts connections, where there is a listener.
+    dealing: Option<AbortOnDropHandle<()>>,
+    _threads: Option<Threads>,
 }
 
 impl Server {
@@ -151,10 +137,14 @@ impl Server {
             listen: local_addr,
             ..config
         };
-        let stop = CancellationToken::new();
-        let probes = probe_runtime(&stop).map_err(StartError::Thread)?;
-        let incoming = front_door::guard(listener, limits);
-        Self::start(config, incoming, Prober::new(tcp_dialer(), probes), stop).await
+        let threads = Threads::start().map_err(StartError::Thread)?;
+        let prober = Prober::new(tcp_dialer(), threads.probing.clone());
+        let (dealt, dealing) = front_door::deal(listener, limits, threads.serving.len());
+        let runtimes = threads.serving.iter().cloned().zip(dealt).collect();
+        let mut server = Self::start(config, runtimes, prober).await?;
+        server.dealing = Some(AbortOnDropHandle::new(tokio::spawn(dealing)));
+        server._threads = Some(threads);
+        Ok(server)
     }
 
     /// Serves connections that come from anywhere, and connects back by `dialer`. `config.listen` is taken for the
@@ -165,15 +155,11 @@ impl Server {
     /// When the system gives no random numbers.
     pub async fn serve(config: Config, incoming: Incoming, dialer: Dialer) -> Result<Self, StartError> {
         let prober = Prober::new(dialer, Handle::current());
-        Self::start(config, incoming, prober, CancellationToken::new()).await
+        Self::start(config, vec![(Handle::current(), incoming)], prober).await
     }
 
-    async fn start(
-        config: Config,
-        incoming: Incoming,
-        prober: Prober,
-        stop: CancellationToken,
-    ) -> Result<Self, StartError> {
+    async fn start(config: Config, runtimes: Vec<(Handle, Incoming)>, prober: Prober) -> Result<Self, StartError> {
+        let stop = CancellationToken::new();
         let limits = SwarmLimits {
             index: IndexLimits {
                 session_documents: MAX_SESSION_DOCUMENTS,
@@ -204,14 +190,19 @@ impl Server {
             routes = with_reflection(routes, REGISTRY_SERVICE)?;
         }
         let allowed = AllowedSources::private_and(config.allow_from);
-        let incoming = incoming.map(|conn| conn.map(Conn::joining_answers));
+        let joining = |incoming: Incoming| Box::pin(incoming.map(|conn| conn.map(Conn::joining_answers))) as Incoming;
+        let runtimes = runtimes
+            .into_iter()
+            .map(|(runtime, incoming)| (runtime, joining(incoming)));
         Ok(Self {
             local_addr: config.listen,
-            serving: Serving::spawn(routes, allowed, Box::pin(incoming)),
+            serving: Serving::spawn_on(routes, allowed, runtimes.collect()),
             sessions,
             _ends_sessions: stop.clone().drop_guard(),
             stop,
             health,
+            dealing: None,
+            _threads: None,
         })
     }
 
@@ -227,7 +218,16 @@ impl Server {
     ///
     /// When it failed.
     pub async fn join(&mut self) -> Result<(), tonic::transport::Error> {
-        self.serving.ended().await
+        let Some(dealing) = &mut self.dealing else {
+            return self.serving.ended().await;
+        };
+        tokio::select! {
+            ended = self.serving.ended() => ended,
+            Err(error) = dealing, if !dealing.is_finished() => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Ok(()),
+            },
+        }
     }
 
     /// Ends in good order, within [`DRAIN`] whatever clients do; says whether all of them went along.
