@@ -197,6 +197,15 @@ impl Contestant {
         })
     }
 
+    /// The example `floor` of package `peer`: what the bytes and the files take, whoever carries them.
+    pub fn floor(name: &str, program: PathBuf) -> Self {
+        Self::new(name, &[], None, move |run| {
+            let mut command = run.arena.near.command(&program);
+            command.arg(&run.corpus().folder).arg(run.target);
+            Ok(vec![command])
+        })
+    }
+
     fn new(
         name: &str,
         needs: &[&'static str],

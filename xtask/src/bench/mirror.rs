@@ -9,6 +9,7 @@ use super::{
     report::Report,
     target::Targets,
 };
+use crate::workspace;
 
 /// Compares ours with rsync, with curl and aria2 from nginx, and with a copy that needs no network.
 pub fn run(setting: &Setting) -> Result<Report> {
@@ -32,6 +33,7 @@ pub fn run(setting: &Setting) -> Result<Report> {
         Contestant::curl("nginx, curl --parallel"),
         Contestant::aria2("nginx, aria2c -j16").at_most(setting.aria2_repetitions),
         Contestant::cp("cp -r"),
+        Contestant::floor("the floor", workspace::build_example("peer", "floor", !setting.smoke)?),
     ];
     let rows = arena.hold(&contestants, setting.repetitions)?;
     let mut report = Report::new("mirror", "The whole series to one machine", corpus, rows);
@@ -40,6 +42,7 @@ pub fn run(setting: &Setting) -> Result<Report> {
         ("rsync+sync", "rsync -a, then sync -f"),
         ("curl", "nginx, curl --parallel"),
         ("cp", "cp -r"),
+        ("floor", "the floor"),
     ];
     report.conditions = vec![
         "client and servers on loopback, all of them up and warm; ours has scanned its folder".to_owned(),
@@ -47,6 +50,9 @@ pub fn run(setting: &Setting) -> Result<Report> {
         "timed from the start of the client's process to its end; then every file is compared with its source"
             .to_owned(),
         "rsync from its own daemon; one curl process over HTTP/1.1 with 16 connections; cp reads the folder itself"
+            .to_owned(),
+        "the floor: plain threads that read, send over loopback, receive, make the SHA-256, write and rename, and do \
+         nothing else (peer/examples/floor.rs)"
             .to_owned(),
         "nothing but ours and rsync verifies what it received".to_owned(),
     ];
