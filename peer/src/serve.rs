@@ -120,17 +120,19 @@ impl Many {
     /// Answers requests in order until the client half-closes. Requests are read ahead so that too many are noticed.
     async fn serve(&self, requests: Streaming<pb::DownloadManyRequest>) -> Result<u64, Ended> {
         let (queue, mut queued) = mpsc::channel(shared_limits::MAX_OUTSTANDING_DOWNLOADS);
-        let read_ahead = self.read_ahead(requests, queue);
-        let answer = self.answer(&mut queued);
-        tokio::pin!(answer);
-        let ended = tokio::select! {
-            ended = &mut answer => ended,
-            read = read_ahead => match read {
-                Ok(()) => answer.await,
-                Err(failure) => self.sender.send(Err(failure.into())).await.map(|()| 0),
-            },
+        let failure = {
+            let answer = self.answer(&mut queued);
+            tokio::pin!(answer);
+            tokio::select! {
+                ended = &mut answer => return ended,
+                read = self.read_ahead(requests, queue) => match read {
+                    Ok(()) => return answer.await,
+                    Err(failure) => failure,
+                },
+            }
         };
-        ended
+        // Only now that nothing is being answered: it may have had the place that this takes, or the turn of all others.
+        self.sender.send(Err(failure.into())).await.map(|()| 0)
     }
 
     /// Answers what is queued, until nothing more will be. Reads a batch while the one before is on its way.

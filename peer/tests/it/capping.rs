@@ -5,6 +5,7 @@ use std::time::Duration;
 use p2p_ci::{
     client::{CallError, file_transfer::FileTransferClient},
     failure::Reason,
+    limits::MAX_OUTSTANDING_DOWNLOADS,
     message::{Compression, DownloadPart, DownloadQuery, ManyBody, ManyQuery},
 };
 use peer::limits::{DRAIN_GRACE, MAX_UPLOADS_PER_SOURCE, MAX_WINDOW_BYTES};
@@ -25,9 +26,20 @@ const SIZES: [u64; 2] = [MIB, 10_000];
 
 /// A holder of two documents that uploads at most `rate`.
 async fn holder(network: &Network, rate: &str) -> Peer {
+    holder_with(network, Some(rate)).await
+}
+
+async fn holder_with(network: &Network, rate: Option<&str>) -> Peer {
     let [long, short] = SIZES.map(|size| (0..size).map(|at| (at % 251) as u8).collect::<Vec<u8>>());
     let files = [("rfc1.txt", &*long), ("rfc2.txt", &*short)];
-    start_capped_peer(network, "holder", HOLDER, &files, Some(rate.parse().unwrap())).await
+    start_capped_peer(
+        network,
+        "holder",
+        HOLDER,
+        &files,
+        rate.map(|rate| rate.parse().unwrap()),
+    )
+    .await
 }
 
 async fn client(network: &Network, host: u8) -> FileTransferClient {
@@ -240,5 +252,46 @@ async fn a_peer_that_ends_sends_what_it_can_in_its_grace_and_waits_no_longer() {
         assert_eq!(received == all, is_whole, "{received} of {all}: {end}");
         let in_time = 32 * 1024 * began.elapsed().as_secs();
         assert!(received + 32 * 1024 >= in_time.min(all), "{received} of {in_time}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_for_too_much_while_it_is_served_is_told_and_holds_nobody_up() {
+    for rate in [Some("1M"), None] {
+        let network = Network::default();
+        let _holder = holder_with(&network, rate).await;
+        let greedy = client(&network, 1).await;
+        let query = ManyQuery {
+            document: query(1),
+            compression: Compression::None,
+        };
+        let (sender, mut answers) = greedy.download_many(1, &query).await.unwrap();
+        for id in 2..=MAX_OUTSTANDING_DOWNLOADS as u64 {
+            sender.ask(id, &query).await.unwrap();
+        }
+        // Time passes only when nothing happens any more: then the windows are full, or all wait for their turn.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        for id in 1..=MAX_OUTSTANDING_DOWNLOADS as u64 {
+            sender.ask(MAX_OUTSTANDING_DOWNLOADS as u64 + id, &query).await.unwrap();
+        }
+        let modest = client(&network, 2).await;
+        let mut received = 0;
+        let until_told = async {
+            loop {
+                match answers.next().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("it ended well"),
+                    Err(error) => return error,
+                }
+            }
+        };
+        let (told, ended) = tokio::join!(until_told, download(&modest, 1, &mut received));
+        assert!(
+            matches!(&told, CallError::Refused(failure) if failure.reason == Reason::LimitExceeded),
+            "{told:?}"
+        );
+        ended.unwrap();
+        assert_eq!(received, SIZES[0], "{rate:?}");
+        drop(sender);
     }
 }
