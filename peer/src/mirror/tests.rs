@@ -3,13 +3,20 @@
 use p2p_ci::{
     digest::Sha256,
     document::{DocumentId, DocumentKey, RfcNumber, Title},
+    identity::SessionId,
     message::DocumentEntry,
     transport::tcp_dialer,
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::*;
-use crate::{library::Durability, versions::Chosen};
+use super::{
+    writers::{Arrived, Group},
+    *,
+};
+use crate::{
+    library::{Body, Durability},
+    versions::Chosen,
+};
 
 /// Whoever does not look.
 struct Nobody;
@@ -35,45 +42,92 @@ fn mirror(dir: &Path) -> Mirror {
     }
 }
 
-/// RFC 1, of one holder.
-fn of_one_holder() -> (Chosen, Holder) {
-    let holder = Holder {
-        id: p2p_ci::identity::SessionId::from_bytes([1; 16]),
+/// Whoever breaks when it sees something.
+struct Fragile;
+
+impl Observer for Fragile {
+    fn planned(&self, _documents: u64, _bytes: u64) {}
+    fn received(&self, _bytes: u64) {}
+    fn stored(&self, _document: &Document, _holder: &Holder) {
+        panic!("made to")
+    }
+    fn note(&self, _line: &str) {}
+}
+
+const BYTES: &[u8] = b"the same in all";
+
+fn holder() -> Holder {
+    Holder {
+        id: SessionId::from_bytes([1; 16]),
         name: "alice".parse().unwrap(),
         address: "127.0.0.1:9".parse().unwrap(),
-    };
+    }
+}
+
+fn document(number: u32) -> Document {
     let key = DocumentKey {
-        number: RfcNumber::new(1).unwrap(),
+        number: RfcNumber::new(number).unwrap(),
         format: Format::Txt,
     };
-    let sha256 = Sha256::of(b"RFC 1");
-    let document = Document {
+    let sha256 = Sha256::of(BYTES);
+    Document {
         id: DocumentId { key, sha256 },
-        size_bytes: 5,
+        size_bytes: BYTES.len() as u64,
         title: Title::default(),
         modified: None,
-    };
-    let entry = DocumentEntry {
-        document,
-        holder_count: 1,
-        holders: vec![holder.clone()],
-    };
-    let others = Vec::new();
-    (Chosen { entry, others }, holder)
+    }
+}
+
+/// A mirror of which so many documents are here and not stored yet, and their holder.
+fn with_arrived(dir: &Path, observer: Arc<dyn Observer>, count: u32) -> (Arc<Shared>, Vec<Document>, Holder) {
+    let shared = mirror(dir).shared([127, 0, 0, 1].into(), observer);
+    let holder = holder();
+    let documents: Vec<Document> = (1..=count).map(document).collect();
+    for (index, document) in documents.iter().enumerate() {
+        let entry = DocumentEntry {
+            document: document.clone(),
+            holder_count: 1,
+            holders: vec![holder.clone()],
+        };
+        let others = Vec::new();
+        let mut plan = shared.plan();
+        plan.add(Chosen { entry, others }, 0);
+        plan.take(holder.id, Duration::ZERO).unwrap();
+        plan.arrived(index, holder.id);
+    }
+    shared.is_listed.store(true, Ordering::Release);
+    (Arc::new(shared), documents, holder)
+}
+
+#[tokio::test]
+async fn a_mirror_ends_when_the_threads_that_store_break() {
+    let dir = tempfile::tempdir().unwrap();
+    // Each thread breaks at its first one, so that nobody stores the last one.
+    let (shared, documents, holder) = with_arrived(dir.path(), Arc::new(Fragile), 3);
+    let (intake, writers) = Writers::start(&shared).unwrap();
+    let origin = Arc::new(Origin::new(holder));
+    for (index, document) in documents.into_iter().enumerate() {
+        let mut body = Body::default();
+        body.push(BYTES.into(), 0);
+        let mut group = Group::new(Arc::clone(&origin));
+        group.add(Arrived {
+            index,
+            document,
+            body,
+            _permit: Arc::clone(&shared.memory).try_acquire_owned().unwrap(),
+        });
+        intake.send(group).await.unwrap();
+    }
+    let worked = timeout(Duration::from_secs(10), work(&shared, intake)).await;
+    worked.expect("it waits for what nobody will store");
+    let joined = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| writers.join()));
+    assert!(joined.is_err(), "the panic is lost");
 }
 
 #[tokio::test]
 async fn a_mirror_goes_on_while_what_has_come_is_being_checked() {
     let dir = tempfile::tempdir().unwrap();
-    let shared = Arc::new(mirror(dir.path()).shared([127, 0, 0, 1].into(), Arc::new(Nobody)));
-    let (chosen, holder) = of_one_holder();
-    {
-        let mut plan = shared.plan();
-        plan.add(chosen, 0);
-        plan.take(holder.id, Duration::ZERO).unwrap();
-        plan.arrived(0, holder.id);
-    }
-    shared.is_listed.store(true, Ordering::Release);
+    let (shared, _, _) = with_arrived(dir.path(), Arc::new(Nobody), 1);
     tokio::time::pause();
     let (intake, _groups) = mpsc::channel(1);
     let working = work(&shared, intake);

@@ -65,6 +65,15 @@ pub(super) struct Origin {
     pub(super) lies: AtomicU32,
 }
 
+impl Origin {
+    pub(super) fn new(holder: Holder) -> Self {
+        Self {
+            holder,
+            lies: AtomicU32::new(0),
+        }
+    }
+}
+
 /// A document that was asked for.
 struct Asked {
     id: u64,
@@ -99,10 +108,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, holder: Holder, intake: Intake) -> Self {
         let choice = Choice::new(shared.compress, holder.address.ip().is_loopback());
-        let origin = Arc::new(Origin {
-            holder,
-            lies: AtomicU32::new(0),
-        });
+        let origin = Arc::new(Origin::new(holder));
         Self {
             shared,
             group: Group::new(Arc::clone(&origin)),

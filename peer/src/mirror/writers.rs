@@ -102,12 +102,15 @@ impl Writers {
 }
 
 fn store_groups(shared: &Shared, groups: &Mutex<mpsc::Receiver<Group>>) {
+    // A panic ends the mirror, which would wait for ever for what this thread had in hand.
+    let failed = shared.failed.clone().drop_guard();
     loop {
         // Held while waiting: the other thread would only wait as well.
         let next = groups.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        let Some(group) = next else { return };
+        let Some(group) = next else { break };
         store(shared, group);
     }
+    failed.disarm();
 }
 
 fn store(shared: &Shared, group: Group) {
