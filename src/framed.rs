@@ -26,12 +26,13 @@ pub type Unencoded<M> = tokio_stream::Empty<Result<M, Status>>;
 struct Ready(Arc<Mutex<Option<Body>>>);
 
 /// Responds with `pieces`, which are gRPC messages with their prefixes when they are put together. An error ends them,
-/// and is the status of the call.
+/// and is the status of the call. Without [`Framing`] around the service the answer would be empty.
 pub fn respond<M>(pieces: impl Stream<Item = Result<Bytes, Status>> + Send + 'static) -> Response<Unencoded<M>> {
     with_body(tokio_stream::empty(), pieces)
 }
 
-/// Responds to a call that has one answer with `message`, which is a gRPC message with its prefix.
+/// Responds to a call that has one answer with `message`, which is a gRPC message with its prefix. Without [`Framing`]
+/// around the service the answer would be empty.
 pub fn respond_once<M: Default>(message: Bytes) -> Response<M> {
     with_body(M::default(), tokio_stream::once(Ok(message)))
 }

@@ -190,7 +190,7 @@ impl Ledger {
         }
     }
 
-    /// Adds to, or takes from, what waits to be read by `source`; returns how much that is now.
+    /// Adds to what waits to be read by `source`; returns how much that is now.
     fn add(&self, source: IpAddr, bytes: usize) -> usize {
         let mut unread = lock(&self.0.unread_bytes);
         let of_source = unread.entry(source).or_default();
@@ -198,14 +198,19 @@ impl Ledger {
         *of_source
     }
 
-    /// Hangs up on the connection of `source` that reads least of its answers. Others of the same source may be others
-    /// behind the same router.
+    /// Hangs up on the connection of `source` that reads least of its answers, unless those that are left are within the
+    /// allowance: what one of them held counts until its task has noticed that it is cut. Others of the same source may be
+    /// others behind the same router.
     fn cut_largest(&self, source: IpAddr) {
         let lines = self.lines();
         let of_source = lines
             .iter()
-            .filter(|line| !line.0.hang_up.is_cancelled() && address::accountable(line.source().ip()) == source);
-        if let Some(line) = of_source.max_by_key(|line| line.unread_bytes()) {
+            .filter(|line| !line.0.hang_up.is_cancelled() && address::accountable(line.source().ip()) == source)
+            .map(|line| (line.unread_bytes(), line));
+        if of_source.clone().map(|(bytes, _)| bytes).sum::<usize>() <= self.0.allowance.unread_bytes {
+            return;
+        }
+        if let Some((_, line)) = of_source.max_by_key(|(bytes, _)| *bytes) {
             line.hang_up("too much of its answers is not read");
         }
     }
@@ -221,6 +226,7 @@ impl Ledger {
         lock(&self.0.lines).iter().filter_map(Weak::upgrade).map(Line).collect()
     }
 
+    /// Takes from what waits to be read by `source`.
     fn take(&self, source: IpAddr, bytes: usize) {
         let mut unread = lock(&self.0.unread_bytes);
         if let Some(of_source) = unread.get_mut(&source) {

@@ -106,7 +106,7 @@ impl Serving {
         }
     }
 
-    /// Waits until the server ends by itself, which it does only when its listener fails.
+    /// Waits until the server ends by itself, which it does only where no more connections can come, or its code fails.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl Serving {
         }
     }
 
-    /// Whether the server has ended, which it does not do by itself unless its listener or its code fails.
+    /// Whether the server has ended, which it does not do by itself; see [`ended`](Self::ended).
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.handles.iter().any(AbortHandle::is_finished)
@@ -129,9 +129,11 @@ impl Serving {
     pub async fn drain(mut self, grace: Duration) -> bool {
         self.stop.cancel();
         let all_ended = async {
-            while !self.tasks.is_empty() {
+            while let Some(ended) = self.tasks.join_next().await {
                 // What one of them failed of is no reason to leave the others' streams.
-                let _ = self.ended().await;
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a server broke");
+                }
             }
         };
         let drained = tokio::time::timeout(grace, all_ended).await.is_ok();

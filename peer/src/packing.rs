@@ -24,7 +24,7 @@ const WINDOW_LOG: u32 = 20;
 /// Packed bytes that are taken from zstd at a time: what one of its blocks takes at most.
 const STEP_BYTES: usize = 128 * 1024;
 
-/// The packing end. About 2.5 MB.
+/// The packing end. About 5 MB, most of them zstd's tables for this level.
 pub(crate) struct Packer {
     encoder: Encoder<'static>,
     step: Box<[u8]>,

@@ -85,8 +85,9 @@ pub const PEERS_PER_PAGE: usize = 256;
 /// not fit a message with all its holders is cut there.
 pub const LOOKUP_DOCUMENTS: usize = 256;
 
-/// Numbers that a lookup of many answers between two pauses in which others get their turn.
-pub const LOOKUPS_PER_TURN: usize = 64;
+/// Documents that a lookup of many visits between two pauses in which others get their turn; one with many holders counts
+/// for several.
+pub const VISITS_PER_TURN: usize = 64;
 
 /// How long connecting back to a peer may take: three round trips on the slowest network that is of use.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(3);

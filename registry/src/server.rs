@@ -212,7 +212,7 @@ impl Server {
         self.local_addr
     }
 
-    /// Waits until it ends by itself, which it does only when its listener fails.
+    /// Waits until it ends by itself, which it does only where no more connections can come, or its code fails.
     ///
     /// # Errors
     ///

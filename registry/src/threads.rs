@@ -42,6 +42,8 @@ impl Threads {
     /// When the system gives no more threads, or none of what a thread needs.
     pub(crate) fn start() -> io::Result<Self> {
         let stop = CancellationToken::new();
+        // From here on, so that those that have started end where another one cannot.
+        let ends_threads = stop.clone().drop_guard();
         let count = thread::available_parallelism()
             .map_or(1, NonZero::get)
             .min(MAX_SERVING_THREADS);
@@ -49,7 +51,7 @@ impl Threads {
         Ok(Self {
             serving: serving.collect::<io::Result<_>>()?,
             probing: runtime("probes".to_owned(), &stop)?,
-            _stop: stop.drop_guard(),
+            _stop: ends_threads,
         })
     }
 }

@@ -175,6 +175,27 @@ async fn too_many_unread_answers_cost_the_connection_at_once() {
     assert!(!bystander.connection.is_finished(), "its own connection is left alone");
 }
 
+#[tokio::test]
+async fn what_a_connection_held_that_was_cut_costs_no_other_one() {
+    let ledger = Ledger::new(ALLOWANCE);
+    let [hoarder, bystander] = ["127.0.0.1:5000", "127.0.0.1:5001"].map(|source| {
+        let line = Line::new(source.parse().unwrap());
+        ledger.enter(&line);
+        line
+    });
+    let is_cut = |line: &Line| line.0.hang_up.is_cancelled();
+    let mut hoarded = Answer::begin(ledger.clone(), hoarder.clone());
+    hoarded.handed_over(ALLOWANCE.unread_bytes + 1);
+    assert!(is_cut(&hoarder));
+    // Nobody has dropped its answers yet.
+    let mut answer = Answer::begin(ledger.clone(), bystander.clone());
+    answer.handed_over(ALLOWANCE.unread_bytes);
+    assert!(!is_cut(&bystander));
+    answer.taken();
+    answer.handed_over(ALLOWANCE.unread_bytes + 1);
+    assert!(is_cut(&bystander), "its own is too much");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_requests_ends_and_one_with_an_answer_does_not() {
     let server = TestServer::start(ALLOWANCE);

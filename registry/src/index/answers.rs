@@ -166,21 +166,41 @@ impl Index {
         max_documents: usize,
         rng: &mut impl Rng,
     ) -> Result<Vec<Found>, Unusable> {
-        let is_wanted = |(_, record): &(u32, &Record)| {
-            let id = record.document.id;
-            query.format.is_none_or(|format| format == id.key.format) && query.sha256_prefix.matches(&id.sha256)
-        };
-        let records = || self.documents.of_number(query.number).filter(is_wanted);
-        let mut found: Vec<Found> = records()
+        let found = self.usable(query, asker, max_documents, rng);
+        if found.is_empty() {
+            return Err(self.unusable(self.wanted(query).map(|(_, record)| record), asker));
+        }
+        Ok(found)
+    }
+
+    /// The same, for whoever does not ask why there are none.
+    pub fn usable(&self, query: &LookupQuery, asker: Asker, max_documents: usize, rng: &mut impl Rng) -> Vec<Found> {
+        let mut found: Vec<Found> = self
+            .wanted(query)
             .map(|numbered| self.answer(numbered, asker, query.max_holders, rng))
             .filter(|found| !found.holders.is_empty())
             .collect();
-        if found.is_empty() {
-            return Err(self.unusable(records().map(|(_, record)| record), asker));
-        }
         found.sort_by_key(rank);
         keep_first_of_each_format(&mut found, max_documents);
-        Ok(found)
+        found
+    }
+
+    /// How long it may take to find out who of the holders of an RFC is of use to an asker, counted in documents with few
+    /// holders.
+    #[must_use]
+    pub fn visits_of(&self, query: &LookupQuery) -> usize {
+        self.wanted(query).map(|(_, record)| self.visits(record)).sum()
+    }
+
+    fn visits(&self, record: &Record) -> usize {
+        1 + self.holders(record).len() / HOLDERS_OF_A_VISIT
+    }
+
+    fn wanted<'a>(&'a self, query: &'a LookupQuery) -> impl Iterator<Item = (u32, &'a Record)> {
+        self.documents.of_number(query.number).filter(|(_, record)| {
+            let id = record.document.id;
+            query.format.is_none_or(|format| format == id.key.format) && query.sha256_prefix.matches(&id.sha256)
+        })
     }
 
     fn holders<'a>(&'a self, record: &'a Record) -> Holders<'a> {
@@ -189,11 +209,22 @@ impl Index {
 
     /// The holders of `records`, each counted once, by why they are of no use.
     fn unusable<'a>(&'a self, records: impl Iterator<Item = &'a Record>, asker: Asker) -> Unusable {
-        let mut slots: Vec<u32> = records.flat_map(|record| self.holders(record).iter()).collect();
+        let mut records = records.peekable();
+        let mut slots: Vec<u32> = Vec::new();
+        while let Some(record) = records.next() {
+            if slots.is_empty() && records.peek().is_none() {
+                return self.count_unusable(self.holders(record).iter(), asker);
+            }
+            slots.extend(self.holders(record).iter());
+        }
         slots.sort_unstable();
         slots.dedup();
+        self.count_unusable(slots.into_iter(), asker)
+    }
+
+    fn count_unusable(&self, slots: impl Iterator<Item = u32>, asker: Asker) -> Unusable {
         let mut unusable = Unusable::default();
-        for session in slots.into_iter().filter_map(|slot| self.sessions.get(slot)) {
+        for session in slots.filter_map(|slot| self.sessions.get(slot)) {
             match asker.use_of(session) {
                 Use::Pending => unusable.pending += 1,
                 Use::Unreachable => unusable.unreachable += 1,
@@ -232,7 +263,7 @@ impl Index {
                 walk.next = last;
                 return walk;
             }
-            visited += 1 + self.holders(record).len() / HOLDERS_OF_A_VISIT;
+            visited += self.visits(record);
             last = Some(*claim);
             let is_held = match holder {
                 None => true,

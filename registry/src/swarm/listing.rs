@@ -14,7 +14,7 @@ use super::Swarm;
 use crate::{
     error::{RegistryError, StreamEnd},
     index::answers::{Asker, Found, PeerView, Walk, WalkQuery},
-    limits::{LOOKUP_DOCUMENTS, LOOKUPS_PER_TURN, PEERS_PER_PAGE},
+    limits::{LOOKUP_DOCUMENTS, PEERS_PER_PAGE, VISITS_PER_TURN},
     message_room::{self, Room},
 };
 
@@ -36,6 +36,17 @@ impl Swarm {
                 unusable,
             }),
         }
+    }
+
+    /// The same without the reason where there is none, and how many visits of a document it took.
+    fn find(&self, query: &LookupQuery, asker: Asker) -> (Vec<DocumentEntry>, usize) {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let visits = state.index.visits_of(query);
+        let found = state.index.usable(query, asker, LOOKUP_DOCUMENTS, &mut state.rng);
+        drop(guard);
+        let entries = message_room::fit(found.into_iter().map(Found::into_entry).collect());
+        (entries, visits)
     }
 
     fn walk(&self, query: &WalkQuery, asker: Asker, after: Option<DocumentClaim>) -> Walk {
@@ -112,7 +123,7 @@ impl Swarm {
             },
             asker,
             stop,
-            answered: 0,
+            visits: 0,
         }
     }
 
@@ -187,7 +198,8 @@ pub struct Lookups {
     query: LookupQuery,
     asker: Asker,
     stop: CancellationToken,
-    answered: usize,
+    /// Since others had their turn.
+    visits: usize,
 }
 
 impl Lookups {
@@ -201,12 +213,13 @@ impl Lookups {
         let Some(number) = self.numbers.pop_front() else {
             return Ok(None);
         };
-        self.answered += 1;
-        if self.answered.is_multiple_of(LOOKUPS_PER_TURN) {
+        if self.visits >= VISITS_PER_TURN {
+            self.visits = 0;
             tokio::task::yield_now().await;
         }
         self.query.number = number;
-        let entries = self.swarm.lookup(&self.query, self.asker).unwrap_or_default();
+        let (entries, visits) = self.swarm.find(&self.query, self.asker);
+        self.visits += visits.max(1);
         Ok(Some((number, entries)))
     }
 }
