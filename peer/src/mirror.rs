@@ -156,15 +156,16 @@ impl Shared {
     }
 
     /// Documents of one holder are stored.
-    fn stored<'a>(&self, origin: &Origin, documents: impl Iterator<Item = (usize, &'a Document, bool)> + Clone) {
-        let fresh = documents.clone().filter(|(_, _, was_there)| !was_there);
-        let fresh = fresh.map(|(_, document, _)| document);
+    fn stored<'a>(&self, origin: &Origin, documents: impl Iterator<Item = (usize, &'a Document, bool)>) {
         let mut plan = self.plan();
-        documents.clone().for_each(|(index, ..)| plan.done(index));
+        let (there, fresh): (Vec<_>, Vec<_>) = documents
+            .filter(|(index, ..)| plan.done(*index))
+            .partition(|(_, _, was_there)| *was_there);
         drop(plan);
+        let fresh = fresh.into_iter().map(|(_, document, _)| document);
         let mut summary = self.summary();
         summary.note(&origin.holder.name, fresh.clone());
-        summary.present += documents.filter(|(_, _, was_there)| *was_there).count() as u64;
+        summary.present += there.len() as u64;
         drop(summary);
         // Whoever follows may draw; nobody else has to wait for that.
         fresh.for_each(|document| self.observer.stored(document, &origin.holder));
@@ -184,7 +185,9 @@ impl Shared {
 
     /// A file of other bytes is in a document's place.
     fn kept(&self, index: usize, path: &Path) {
-        self.plan().done(index);
+        if !self.plan().done(index) {
+            return;
+        }
         self.summary().kept += 1;
         self.observer.note(&format!(
             "{} has other bytes than the peers'; left as it is (--force replaces it)",

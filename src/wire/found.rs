@@ -7,14 +7,11 @@
 use bytes::Bytes;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
+use super::prefix::{PREFIX_BYTES, prefix};
 use crate::{
     message::{DocumentEntry, Holder},
     pb,
 };
-
-/// Bytes before each message: whether it is compressed, and its length
-/// (gRPC over HTTP/2, "Length-Prefixed-Message").
-const PREFIX_BYTES: usize = 5;
 
 /// Bytes that a holder takes, most of the time: 34 of id, up to 23 of address, a short name, and what stands around them.
 const HOLDER_BYTES: usize = 96;
@@ -44,10 +41,9 @@ pub fn frame_found(entries: &[DocumentEntry]) -> Bytes {
         put_entry(entry, &mut part, &mut whole);
         put_bytes(DOCUMENTS, &whole, &mut message);
     }
-    // Messages are limited; a longer one than this can tell of is refused by whoever receives it.
-    let length = u32::try_from(message.len() - PREFIX_BYTES).unwrap_or(u32::MAX);
-    if let Some([_, place @ ..]) = message.first_chunk_mut::<PREFIX_BYTES>() {
-        *place = length.to_be_bytes();
+    let prefix = prefix(message.len() - PREFIX_BYTES);
+    if let Some(place) = message.first_chunk_mut() {
+        *place = prefix;
     }
     message.into()
 }

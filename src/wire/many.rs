@@ -12,17 +12,16 @@ use prost::{
     encoding::{WireType, decode_varint, encode_key, encode_varint, encoded_len_varint},
 };
 
-use super::ProtocolError;
+use super::{
+    ProtocolError,
+    prefix::{PREFIX_BYTES, prefix},
+};
 use crate::{
     limits,
     message::{ManyBody, ManyPart},
     pb,
     rope::Rope,
 };
-
-/// Bytes before each message: whether it is compressed, and its length
-/// (gRPC over HTTP/2, "Length-Prefixed-Message").
-const PREFIX_BYTES: usize = 5;
 
 /// Bytes that a message may have before its chunk: two keys of one byte, and two numbers of at most ten.
 const CHUNK_HEAD_BYTES: usize = 2 + 2 * 10;
@@ -58,12 +57,6 @@ pub fn encode_many_parts(parts: impl IntoIterator<Item = ManyPart>) -> VecDeque<
     pieces
 }
 
-fn put_prefix(message_bytes: usize, buffer: &mut BytesMut) {
-    buffer.put_u8(0);
-    // Chunks are limited; a longer message than this can tell of is refused by whoever receives it.
-    buffer.put_u32(u32::try_from(message_bytes).unwrap_or(u32::MAX));
-}
-
 fn put_chunk_head(request_id: u64, chunk_bytes: usize, buffer: &mut BytesMut) {
     let length = chunk_bytes as u64;
     let id_bytes = if request_id == 0 {
@@ -71,7 +64,8 @@ fn put_chunk_head(request_id: u64, chunk_bytes: usize, buffer: &mut BytesMut) {
     } else {
         1 + encoded_len_varint(request_id)
     };
-    put_prefix(id_bytes + 1 + encoded_len_varint(length) + chunk_bytes, buffer);
+    let message_bytes = id_bytes + 1 + encoded_len_varint(length) + chunk_bytes;
+    buffer.put_slice(&prefix(message_bytes));
     if request_id != 0 {
         encode_key(REQUEST_ID, WireType::Varint, buffer);
         encode_varint(request_id, buffer);
@@ -81,7 +75,7 @@ fn put_chunk_head(request_id: u64, chunk_bytes: usize, buffer: &mut BytesMut) {
 }
 
 fn put_whole(message: &pb::DownloadManyResponse, buffer: &mut BytesMut) {
-    put_prefix(message.encoded_len(), buffer);
+    buffer.put_slice(&prefix(message.encoded_len()));
     buffer.reserve(message.encoded_len());
     // Fails only where there is no room, and a `BytesMut` makes room.
     let _ = message.encode(buffer);

@@ -214,14 +214,14 @@ impl Plan {
         }
     }
 
-    /// The document is stored.
-    pub(super) fn done(&mut self, index: usize) {
-        self.close(index, State::Done);
+    /// The document is stored. Says whether it was wanted still: two holders may have delivered it.
+    pub(super) fn done(&mut self, index: usize) -> bool {
+        self.close(index, State::Done)
     }
 
-    fn close(&mut self, index: usize, state: State) {
+    fn close(&mut self, index: usize, state: State) -> bool {
         let Some(want) = self.wants.get_mut(index).filter(|want| want.is_open()) else {
-            return;
+            return false;
         };
         want.state = state;
         self.open -= 1;
@@ -230,6 +230,7 @@ impl Plan {
                 source.open = source.open.saturating_sub(1);
             }
         }
+        true
     }
 
     /// Whether the document is wanted still.

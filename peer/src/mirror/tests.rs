@@ -138,3 +138,16 @@ async fn a_mirror_goes_on_while_what_has_come_is_being_checked() {
     shared.plan().done(0);
     timeout(LOOK_INTERVAL * 2, working).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_document_that_two_holders_delivered_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (shared, documents, holder) = with_arrived(dir.path(), Arc::new(Nobody), 1);
+    let origin = Origin::new(holder);
+    let stored = |was_there| shared.stored(&origin, documents.iter().map(|document| (0, document, was_there)));
+    stored(false);
+    stored(true);
+    shared.kept(0, dir.path());
+    let summary = shared.summary();
+    assert_eq!((summary.fetched, summary.present, summary.kept), (1, 0, 0));
+}

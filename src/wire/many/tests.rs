@@ -149,7 +149,7 @@ fn fields_in_another_order_are_understood() {
     encode_key(REQUEST_ID, WireType::Varint, &mut message);
     encode_varint(300, &mut message);
     let mut bytes = BytesMut::new();
-    put_prefix(message.len(), &mut bytes);
+    bytes.put_slice(&prefix(message.len()));
     bytes.put_slice(&message);
     assert_eq!(decode([bytes.freeze()]), Ok(vec![part(300, 3, b"abc".to_vec())]));
 }
