@@ -38,8 +38,8 @@ fn main() -> ExitCode {
     match result {
         Ok(exit) => exit.into(),
         Err(error) => {
-            // Where stderr is gone there is nobody left to tell.
-            let _ = writeln!(std::io::stderr(), "peer: {error}");
+            // In one piece, as others may write to the same terminal. Where it is gone there is nobody left to tell.
+            let _ = std::io::stderr().write_all(format!("peer: {error}\n").as_bytes());
             error.exit().into()
         }
     }

@@ -8,6 +8,7 @@ mod choice;
 mod listing;
 mod neighbours;
 mod order;
+mod origin;
 mod pace;
 mod plan;
 mod summary;
@@ -50,8 +51,9 @@ pub use self::{
 use self::{
     neighbours::{Neighbours, News},
     order::Order,
+    origin::Origin,
     plan::{Fallback, Plan},
-    worker::{Origin, Worker},
+    worker::Worker,
     writers::{Intake, Writers},
 };
 use crate::{
@@ -106,9 +108,6 @@ pub enum MirrorError {
     /// The registry could not be asked.
     #[error(transparent)]
     Registry(#[from] CallError),
-    /// The target cannot be written to.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// No thread could be started that stores what arrives.
     #[error("cannot start a thread: {0}")]
     Threads(io::Error),
@@ -174,7 +173,7 @@ impl Shared {
 
     /// A holder has sent wrong bytes.
     fn wrong(&self, origin: &Origin, index: usize, what: &str) {
-        origin.lies.fetch_add(1, Ordering::Relaxed);
+        origin.lied();
         let problem = Problem {
             message: format!("{}: wrong bytes, {what}", origin.holder.name),
             integrity: true,
@@ -220,7 +219,7 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// [`MirrorError`] when the registry cannot be asked, or the target cannot be written to. What single holders do
+    /// [`MirrorError`] when the registry cannot be asked. What single holders do, and that the target cannot be written to,
     /// is in the summary.
     pub async fn run(&self, client: &RegistryClient, observer: Arc<dyn Observer>) -> Result<Summary, MirrorError> {
         let shared = Arc::new(self.shared(client.address().ip(), observer));
@@ -234,15 +233,17 @@ impl Mirror {
             writers.join();
             target.finish()
         });
-        finished.await?;
-        if let Some(error) = lock(&shared.failure).take() {
-            return Err(error.into());
+        let finished = finished.await;
+        let failed = lock(&shared.failure).take().or(finished.err());
+        if failed.is_none() {
+            listed?;
         }
-        listed?;
         shared.tell_fallbacks();
         let mut summary = std::mem::take(&mut *shared.summary());
         summary.failures.extend(shared.plan().failures());
         summary.interrupted = self.stop.is_cancelled();
+        summary.left = shared.plan().open();
+        summary.failed = failed;
         Ok(summary)
     }
     fn shared(&self, registry: IpAddr, observer: Arc<dyn Observer>) -> Shared {

@@ -26,7 +26,10 @@ pub(crate) use self::{
     slots::Slot,
 };
 use self::{bulk::pieces, cap::Cap, slots::Slots};
-use crate::library::{DocumentReader, Library, LibraryError};
+use crate::{
+    library::{DocumentReader, Library, LibraryError},
+    packing::Packers,
+};
 
 /// What uploads share: the library, the slots, and the wish to end.
 #[derive(Debug, Clone)]
@@ -34,6 +37,7 @@ pub struct Uploads {
     library: Library,
     slots: Slots,
     cap: Option<Cap>,
+    packers: Packers,
     /// Bytes of a document that are sent in one turn.
     piece_bytes: usize,
     pub(crate) tasks: TaskTracker,
@@ -55,6 +59,7 @@ impl Uploads {
             library,
             slots: Slots::new(max),
             cap: rate.map(|rate| Cap::new(rate, rate.burst_bytes(piece_bytes))),
+            packers: Packers::default(),
             piece_bytes,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -101,7 +106,7 @@ impl Uploads {
 
     /// Downloads for one downloader that asks for many documents.
     pub(crate) fn bulk(&self) -> Bulk {
-        Bulk::new(self.library.clone(), self.piece_bytes)
+        Bulk::new(self.library.clone(), self.packers.clone(), self.piece_bytes)
     }
 
     /// Reads the next batch of what a downloader asked for.

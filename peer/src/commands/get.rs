@@ -136,8 +136,8 @@ impl<'a> Download<'a> {
             match self.get_one(*asked, output).await {
                 Ok(exit) => self.tally.count(exit),
                 // What was got before is there, and the rest would fail alike.
-                Err(error @ PeerError::Registry { .. }) if self.tally.done > 0 => {
-                    output.message(&error);
+                Err(error @ (PeerError::Registry { .. } | PeerError::Store(_))) if self.tally.done > 0 => {
+                    output.message(format_args!("{}: {error}", self.key(asked.number)));
                     self.tally.count(error.exit());
                     break;
                 }
@@ -230,7 +230,7 @@ impl<'a> Download<'a> {
 /// Runs of consecutive numbers that one line names: with it, less than 300 bytes.
 const SHOWN_RUNS: usize = 8;
 
-/// Whether what failed for one RFC would fail for each: the registry, or the folder to write to.
+/// Whether what failed for one RFC would fail for each, or for most: the registry, or the folder to write to.
 fn dooms_all(error: &PeerError) -> bool {
     matches!(
         error,
@@ -240,6 +240,8 @@ fn dooms_all(error: &PeerError) -> bool {
                     | StoreError::NotAFolder(_)
                     | StoreError::NotWritable { .. }
                     | StoreError::PartFolder(_)
+                    | StoreError::NoSpace { .. }
+                    | StoreError::NoFiles(_)
             )
     )
 }

@@ -103,7 +103,6 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
 fn explained(context: &Context, error: MirrorError) -> PeerError {
     match error {
         MirrorError::Registry(error) => context.registry_error(error),
-        MirrorError::Store(error) => PeerError::Store(error),
         MirrorError::Threads(error) => PeerError::system("cannot start a thread")(error),
     }
 }
@@ -249,6 +248,9 @@ async fn one_round(context: &Context, mirror: &Mirror) -> Result<Watched, PeerEr
         .run(&client, Arc::new(Log))
         .await
         .map_err(|error| explained(context, error))?;
+    if let Some(error) = summary.failed {
+        return Err(error.into());
+    }
     if summary.fetched > 0 {
         tracing::info!(documents = summary.fetched, bytes = summary.bytes, "mirrored");
     }

@@ -106,6 +106,12 @@ pub enum StoreError {
         /// Bytes that were free.
         free_bytes: u64,
     },
+    /// The file system has room for bytes, but for no more files.
+    #[error(
+        "no more files fit into {}: its file system has no inodes left; remove some files or choose another folder",
+        shown(.0)
+    )]
+    NoFiles(PathBuf),
     /// The document is larger than any may be.
     #[error(
         "{key} is said to have {size_bytes} bytes; no document has more than {max}",

@@ -137,6 +137,12 @@ impl Target {
         Ok(target)
     }
 
+    /// Bytes that may be stored here, if the file system tells.
+    #[must_use]
+    pub fn free_bytes(&self) -> Option<u64> {
+        self.inner.space().map(|(free, reserve)| free.saturating_sub(reserve))
+    }
+
     /// The folder, absolute.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -278,6 +284,11 @@ impl TargetInner {
         (total > 0).then_some((free, RESERVE_BYTES.min(total / RESERVE_SHARE)))
     }
 
+    /// Whether the file system has numbered files and none of their numbers is free.
+    fn has_no_inodes(&self) -> bool {
+        rustix::fs::fstatvfs(&self.dir).is_ok_and(|found| found.f_files > 0 && found.f_favail == 0)
+    }
+
     fn check_space(&self, size_bytes: u64) -> Result<(), StoreError> {
         match self.space() {
             Some((free_bytes, reserve)) if free_bytes < size_bytes.saturating_add(reserve) => {
@@ -293,6 +304,9 @@ impl TargetInner {
 
     /// The error for a disk that filled up although there seemed to be room for `needed_bytes`.
     pub(super) fn no_space(&self, needed_bytes: u64) -> StoreError {
+        if self.has_no_inodes() {
+            return StoreError::NoFiles(self.path.clone());
+        }
         StoreError::NoSpace {
             path: self.path.clone(),
             needed_bytes,

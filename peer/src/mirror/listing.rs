@@ -29,6 +29,9 @@ pub(super) async fn fill(mirror: &Mirror, shared: &Shared, client: &RegistryClie
         () = shared.stop.cancelled() => Ok(()),
         () = shared.failed.cancelled() => Ok(()),
     };
+    if listed.is_ok() {
+        tell_room(shared);
+    }
     tell(shared);
     shared.is_listed.store(true, Ordering::Release);
     shared.changed.notify_waiters();
@@ -75,6 +78,20 @@ fn tell(shared: &Shared) {
     let (documents, bytes) = shared.plan().totals();
     shared.observer.planned(documents, bytes);
     shared.changed.notify_waiters();
+}
+
+/// Says so where the target has less room than is wanted. It is tried all the same: some file systems pack what they hold.
+fn tell_room(shared: &Shared) {
+    let (_, wanted_bytes) = shared.plan().totals();
+    let missing_bytes = wanted_bytes.saturating_sub(shared.summary().bytes);
+    if let Some(free_bytes) = shared.target.free_bytes().filter(|free| *free < missing_bytes) {
+        shared.observer.note(&format!(
+            "{} are still to come, and {} are free in {}",
+            human::bytes(missing_bytes),
+            human::bytes(free_bytes),
+            shared.target.path().display()
+        ));
+    }
 }
 
 /// Decides whether a document is missing.

@@ -134,6 +134,12 @@ impl Plan {
         (self.wants.len() as u64, self.size_bytes)
     }
 
+    /// Documents that are wanted still and that somebody might have.
+    #[must_use]
+    pub(super) fn open(&self) -> u64 {
+        self.open as u64
+    }
+
     /// Whether nothing is wanted any more that somebody might have.
     #[must_use]
     pub(super) fn is_over(&self) -> bool {

@@ -8,9 +8,10 @@ use p2p_ci::{
 };
 
 use super::Problem;
+use crate::library::StoreError;
 
 /// What a mirror did.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Summary {
     /// Documents fetched.
     pub fetched: u64,
@@ -28,6 +29,10 @@ pub struct Summary {
     pub by_holder: BTreeMap<PeerName, Given>,
     /// Whether it was ended early.
     pub interrupted: bool,
+    /// Why it ended early, where the target has failed.
+    pub failed: Option<StoreError>,
+    /// Documents that are wanted still, where it ended early.
+    pub left: u64,
 }
 
 /// What was fetched from one peer.

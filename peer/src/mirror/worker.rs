@@ -2,10 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -29,6 +26,7 @@ use tokio::{
 use super::{
     Shared,
     choice::Choice,
+    origin::Origin,
     pace::Pace,
     plan::{Problem, Task},
     writers::{Arrived, Group, Intake},
@@ -43,9 +41,6 @@ use crate::{
 /// Unit of the memory budget: permits are counted in KiB so that they fit a semaphore.
 const BUDGET_UNIT_BYTES: u64 = 1024;
 
-/// Wrong documents after which a holder is not asked any more.
-const MAX_LIES: u32 = 3;
-
 /// How long a holder is kept that has nothing to be asked for now: it may have something a moment later, but its slot is
 /// wanted by others.
 const IDLE_PATIENCE: Duration = Duration::from_secs(3);
@@ -56,22 +51,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// The memory that documents take between network and disk, of all holders together.
 pub(super) fn memory_budget() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(limits::WINDOW_BUDGET_BYTES / BUDGET_UNIT_BYTES as usize))
-}
-
-/// A holder as those know it who store what it sent.
-pub(super) struct Origin {
-    pub(super) holder: Holder,
-    /// Documents of wrong bytes that it has sent.
-    pub(super) lies: AtomicU32,
-}
-
-impl Origin {
-    pub(super) fn new(holder: Holder) -> Self {
-        Self {
-            holder,
-            lies: AtomicU32::new(0),
-        }
-    }
 }
 
 /// A document that was asked for.
@@ -173,7 +152,9 @@ impl Worker {
             idle_since = None;
             let part = self.next(&mut answers).await?;
             self.take(part).await?;
-            self.check_lies()?;
+            if self.origin.lies_too_much() {
+                return Err(lied("too many documents with wrong bytes"));
+            }
         }
     }
 
@@ -182,13 +163,6 @@ impl Worker {
             return false;
         }
         !self.shared.is_listed.load(Ordering::Acquire) || self.shared.plan().is_of_use(self.origin.holder.id)
-    }
-
-    fn check_lies(&self) -> Result<(), HolderError> {
-        if self.origin.lies.load(Ordering::Relaxed) >= MAX_LIES {
-            return Err(lied(format!("{MAX_LIES} documents with wrong bytes")));
-        }
-        Ok(())
     }
 
     /// Keeps enough requests on their way.

@@ -12,7 +12,7 @@ use std::{
 use p2p_ci::document::Document;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::{Shared, worker::Origin};
+use super::{Shared, origin::Origin};
 use crate::library::{Body, StoreError, Stored};
 
 /// Threads that store: hashing and the file system keep two cores busy, and the network needs one, too.
@@ -127,7 +127,10 @@ fn store(shared: &Shared, group: Group) {
                 shared.wrong(&origin, arrived.index, &problem.to_string());
             }
             Err(StoreError::Exists(path)) => shared.kept(arrived.index, &path),
-            Err(error) => return shared.fail(error),
+            Err(error) => {
+                shared.fail(error);
+                break;
+            }
         }
     }
     let adopted = stored

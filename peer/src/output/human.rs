@@ -18,15 +18,29 @@ pub fn rate(bytes: u64, span: Duration) -> String {
 /// The same for a number of bytes per second.
 #[must_use]
 pub fn rate_of(per_second: f64) -> String {
-    const UNITS: [&str; 3] = ["kB/s", "MB/s", "GB/s"];
-    let mut shown = (per_second, "B/s");
+    let (number, unit) = scaled(per_second);
+    format!("{number:.1} {unit}/s")
+}
+
+/// `512 bytes`, `494.5 MB`, in powers of 1000 as networks and disks count.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    match scaled(exact(bytes)) {
+        (_, "B") => count(bytes, "byte"),
+        (number, unit) => format!("{number:.1} {unit}"),
+    }
+}
+
+fn scaled(bytes: f64) -> (f64, &'static str) {
+    const UNITS: [&str; 3] = ["kB", "MB", "GB"];
+    let mut shown = (bytes, "B");
     for unit in UNITS {
         if shown.0 < 999.95 {
             break;
         }
         shown = (shown.0 / 1000.0, unit);
     }
-    format!("{:.1} {}", shown.0, shown.1)
+    shown
 }
 
 /// As many as an `f64` can hold exactly; far more than any document has.
@@ -147,6 +161,9 @@ mod tests {
     fn rates_and_spans_are_short() {
         let second = Duration::from_secs(1);
         assert_eq!(rate(12_300_000, second), "12.3 MB/s");
+        assert_eq!(bytes(1), "1 byte");
+        assert_eq!(bytes(999), "999 bytes");
+        assert_eq!(bytes(494_493_945), "494.5 MB");
         assert_eq!(rate(999, second), "999.0 B/s");
         assert_eq!(rate(999_960, second), "1.0 MB/s");
         assert_eq!(rate(u64::MAX, Duration::ZERO), "18446744073709.6 GB/s");

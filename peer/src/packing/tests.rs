@@ -28,7 +28,7 @@ fn text(length: usize) -> Vec<u8> {
 }
 
 fn both() -> (Packer, Unpacker) {
-    (Packer::new().unwrap(), Unpacker::new().unwrap())
+    (Packers::default().begin().unwrap(), Unpacker::new().unwrap())
 }
 
 /// Packs with another window or ending than ours.
@@ -183,4 +183,29 @@ proptest! {
             prop_assert!(unpacked.len() <= 1500);
         }
     }
+}
+
+#[test]
+fn a_crowd_is_packed_with_less_effort() {
+    let packers = Packers::default();
+    let processors = thread::available_parallelism().unwrap().get();
+    // What a packer makes of one text tells its level.
+    let text = std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../xtask/samples/carol/rfc9000.txt"
+    ))
+    .unwrap();
+    let text = text.get(..CHUNK_BYTES).unwrap();
+    let packed = |packer: &mut Packer| packer.pack(text).unwrap().len();
+    let mut first: Vec<Packer> = (0..processors).map(|_| packers.begin().unwrap()).collect();
+    let hard = packed(&mut packers_alone());
+    assert!(first.iter_mut().all(|packer| packed(packer) == hard));
+    let mut late = packers.begin().unwrap();
+    assert_ne!(packed(&mut late), hard);
+    drop((first, late));
+    assert_eq!(packed(&mut packers.begin().unwrap()), hard, "the crowd is gone");
+}
+
+fn packers_alone() -> Packer {
+    Packers::default().begin().unwrap()
 }

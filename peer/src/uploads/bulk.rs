@@ -19,7 +19,7 @@ use p2p_ci::{
 use super::failed;
 use crate::{
     library::{DocumentReader, Library},
-    packing::Packer,
+    packing::{Packer, Packers},
 };
 
 /// Bytes of documents in a batch, and one document more: about a dozen RFCs. A busy downloader has three batches in
@@ -44,6 +44,7 @@ pub(crate) struct Bulk {
     library: Library,
     asked: VecDeque<(u64, Result<ManyQuery, Failure>)>,
     open: Option<Open>,
+    packers: Packers,
     packing: Packing,
     piece_bytes: usize,
 }
@@ -68,8 +69,8 @@ enum Packing {
 impl Packing {
     /// A chunk as the next piece of the frame, or as it is where that cannot be. A piece that was made must be sent: the
     /// next one may refer to it.
-    fn pack(&mut self, chunk: Bytes) -> ManyBody {
-        match self.try_pack(&chunk) {
+    fn pack(&mut self, packers: &Packers, chunk: Bytes) -> ManyBody {
+        match self.try_pack(packers, &chunk) {
             Ok(Some(piece)) => ManyBody::ZstdChunk(piece),
             Ok(None) => ManyBody::Chunk(chunk),
             Err(error) => {
@@ -80,9 +81,9 @@ impl Packing {
         }
     }
 
-    fn try_pack(&mut self, chunk: &[u8]) -> io::Result<Option<Bytes>> {
+    fn try_pack(&mut self, packers: &Packers, chunk: &[u8]) -> io::Result<Option<Bytes>> {
         if matches!(self, Self::Unused) {
-            *self = Self::Begun(Packer::new()?);
+            *self = Self::Begun(packers.begin()?);
         }
         match self {
             Self::Begun(packer) => packer.pack(chunk).map(Some),
@@ -102,9 +103,10 @@ const fn packs(format: Format) -> bool {
 
 impl Bulk {
     /// Nothing is asked for yet. Documents will come in pieces of at most `piece_bytes`.
-    pub(super) fn new(library: Library, piece_bytes: usize) -> Self {
+    pub(super) fn new(library: Library, packers: Packers, piece_bytes: usize) -> Self {
         Self {
             library,
+            packers,
             asked: VecDeque::new(),
             open: None,
             packing: Packing::Unused,
@@ -135,7 +137,7 @@ impl Bulk {
                         bytes += chunk.len();
                         for piece in pieces(chunk, self.piece_bytes) {
                             let part = Ok(if open.packs {
-                                self.packing.pack(piece)
+                                self.packing.pack(&self.packers, piece)
                             } else {
                                 ManyBody::Chunk(piece)
                             });

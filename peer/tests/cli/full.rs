@@ -59,13 +59,20 @@ async fn a_target_that_fills_up_keeps_what_is_whole_and_the_next_run_completes_i
     run(command.kill_on_drop(true)).await.exits(0);
     let told = |name: &str| fs::read_to_string(report.join(name)).unwrap();
 
-    assert_eq!(told("first.code"), "1\n", "{}", told("first.stderr"));
+    assert_eq!(told("first.code"), "6\n", "{}", told("first.stderr"));
     let stderr = told("first.stderr");
-    assert!(stderr.starts_with("peer: no space left in "), "{stderr}");
+    assert!(stderr.contains("\nno space left in "), "{stderr}");
     assert!(stderr.contains("free some space or choose another folder"), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert_eq!(stderr.lines().count(), 2, "{stderr}");
+    assert!(stderr.contains(" are still to come, and "), "{stderr}");
     let first = files(&report.join("first"));
     assert!(!first.is_empty() && first.len() < DOCUMENTS, "{} files", first.len());
+    let counted = [
+        format!("mirrored {} documents", first.len()),
+        format!("{} still to come", DOCUMENTS - first.len()),
+    ];
+    let stdout = told("first.stdout");
+    assert!(counted.iter().all(|count| stdout.contains(count)), "{stdout}");
     for (name, text) in &first {
         assert!(borrowed.contains(&(name, text)), "{name} is none of them, or not whole");
     }

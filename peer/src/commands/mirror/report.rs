@@ -1,8 +1,11 @@
 //! What is told about a mirror that has ended.
 
-use std::time::Duration;
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
-use p2p_ci::text::escaped;
+use p2p_ci::{
+    document::{DocumentKey, RfcRange},
+    text::escaped,
+};
 
 use super::SHOWN_FAILURES;
 use crate::{
@@ -14,34 +17,75 @@ use crate::{
     },
 };
 
+/// Runs of numbers that one line names; with them, less than 300 bytes most of the time.
+const SHOWN_RUNS: usize = 8;
+
 /// Holders that are shown one by one, those that gave most; the rest is summed.
 const SHOWN_HOLDERS: usize = 8;
 
 /// Tells what was done, what was not, and who gave what.
 pub(super) fn report(summary: &Summary, took: Duration, output: &mut Output) -> Result<Exit, PeerError> {
-    for (id, problem) in summary.failures.iter().take(SHOWN_FAILURES) {
-        output.message(format_args!("{}: {}", id.key, escaped(&problem.message)));
+    for line in failures_of(summary) {
+        output.message(line);
     }
-    if summary.failures.len() > SHOWN_FAILURES {
-        output.message(format_args!(
-            "and {} more that could not be had",
-            summary.failures.len() - SHOWN_FAILURES
-        ));
+    if let Some(error) = &summary.failed {
+        output.message(error);
     }
     if summary.interrupted {
         output.wipe_key();
-        output.message("interrupted; run it again to go on where it stopped");
     }
     let exit = exit_of(summary);
+    if output.is_json() {
+        output.object(&object_of(summary, took))?;
+    } else if exit != Exit::NotFound {
+        output.lines(lines_of(summary, took))?;
+    }
     if exit == Exit::NotFound {
         output.message("no active peer holds any of it; `peer list` shows what there is");
     }
-    if output.is_json() {
-        output.object(&object_of(summary, took))?;
-    } else {
-        output.lines(lines_of(summary, took))?;
+    if summary.interrupted {
+        output.message(format_args!(
+            "interrupted{}; run it again to go on where it stopped",
+            told(summary.left, "still to come")
+        ));
     }
     Ok(exit)
+}
+
+/// What could not be had: one line for each reason, however many documents it is the reason of.
+fn failures_of(summary: &Summary) -> Vec<String> {
+    let mut by_reason: BTreeMap<&str, Vec<DocumentKey>> = BTreeMap::new();
+    for (id, problem) in &summary.failures {
+        by_reason.entry(&problem.message).or_default().push(id.key);
+    }
+    let mut reasons: Vec<_> = by_reason.into_iter().collect();
+    reasons.sort_by_key(|(_, keys)| Reverse(keys.len()));
+    let hidden: usize = reasons.iter().skip(SHOWN_FAILURES).map(|(_, keys)| keys.len()).sum();
+    let mut lines: Vec<String> = reasons
+        .into_iter()
+        .take(SHOWN_FAILURES)
+        .map(|(reason, keys)| format!("{}: {}", named(&keys), escaped(reason)))
+        .collect();
+    if hidden > 0 {
+        lines.push(format!("and {hidden} more that could not be had"));
+    }
+    lines
+}
+
+/// `RFC 9110`, or how many documents these are and of which numbers.
+fn named(keys: &[DocumentKey]) -> String {
+    if let [only] = keys {
+        return only.to_string();
+    }
+    let numbers: Vec<RfcRange> = keys
+        .iter()
+        .map(|key| RfcRange {
+            first: key.number,
+            last: key.number,
+        })
+        .collect();
+    let documents = human::count(keys.len() as u64, "document");
+    format!("{documents} ({})", human::runs(&RfcRange::merged(&numbers), SHOWN_RUNS))
 }
 
 fn object_of(summary: &Summary, took: Duration) -> MirrorObject {
@@ -50,6 +94,7 @@ fn object_of(summary: &Summary, took: Duration) -> MirrorObject {
             fetched: summary.fetched,
             present: summary.present,
             failed: summary.failures.len() as u64,
+            left: summary.left,
             kept: summary.kept,
             contested: summary.contested,
             bytes: summary.bytes,
@@ -71,15 +116,16 @@ fn object_of(summary: &Summary, took: Duration) -> MirrorObject {
 /// One line for all, and one for each holder where there are several.
 fn lines_of(summary: &Summary, took: Duration) -> String {
     let mut lines = format!(
-        "mirrored {}, {} bytes from {} in {} ({} already there, {} failed{}{})",
+        "mirrored {}, {} from {} in {} ({} already there, {} failed{}{}{})",
         human::count(summary.fetched, "document"),
-        summary.bytes,
+        human::bytes(summary.bytes),
         human::count(summary.by_holder.len() as u64, "peer"),
         human::span(took),
         summary.present,
         summary.failures.len(),
         told(summary.kept, "left alone with other bytes"),
         told(summary.contested, "in several versions"),
+        told(summary.left, "still to come"),
     );
     let givers = summary.givers();
     if givers.len() < 2 {
@@ -88,7 +134,7 @@ fn lines_of(summary: &Summary, took: Duration) -> String {
     let (shown, hidden) = givers.split_at_checked(SHOWN_HOLDERS).unwrap_or((&givers, &[]));
     let mut add = |what: &str, given: Given| {
         let documents = human::count(given.documents, "document");
-        lines.push_str(&format!("\n  {what}: {documents}, {} bytes", given.bytes));
+        lines.push_str(&format!("\n  {what}: {documents}, {}", human::bytes(given.bytes)));
     };
     for (name, given) in shown {
         add(&escaped(name.as_str()).to_string(), *given);
@@ -117,6 +163,9 @@ fn exit_of(summary: &Summary) -> Exit {
     if summary.interrupted {
         return Exit::Interrupted;
     }
+    if summary.failed.is_some() {
+        return if nothing { Exit::Failed } else { Exit::Partly };
+    }
     match summary.failures.as_slice() {
         [] if nothing && summary.kept == 0 => Exit::NotFound,
         [] if summary.kept > 0 => Exit::Partly,
@@ -129,7 +178,13 @@ fn exit_of(summary: &Summary) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use p2p_ci::{
+        digest::Sha256,
+        document::{DocumentId, Format, RfcNumber},
+    };
+
     use super::*;
+    use crate::mirror::Problem;
 
     /// A mirror from so many holders, of which each gave less than the one before.
     fn summary(holders: u64) -> Summary {
@@ -159,7 +214,35 @@ mod tests {
         );
         let told = lines(12);
         assert_eq!(told.lines().count(), 1 + SHOWN_HOLDERS + 1);
-        assert!(told.ends_with("\n  4 more: 10 documents, 1000 bytes"), "{told}");
+        assert!(told.ends_with("\n  4 more: 10 documents, 1.0 kB"), "{told}");
+    }
+
+    #[test]
+    fn one_reason_is_told_once_for_all_documents() {
+        let failure = |number, message: &str| {
+            let key = DocumentKey {
+                number: RfcNumber::new(number).unwrap(),
+                format: Format::Txt,
+            };
+            let sha256 = Sha256::of(b"");
+            let problem = Problem {
+                message: message.to_owned(),
+                integrity: false,
+            };
+            (DocumentId { key, sha256 }, problem)
+        };
+        let mut summary = summary(0);
+        summary.failures = (1..=62).map(|number| failure(number, "slow: it went away")).collect();
+        summary.failures.push(failure(768, "odd: wrong bytes"));
+        let lines = failures_of(&summary);
+        let expected = ["62 documents (1-62): slow: it went away", "RFC 768: odd: wrong bytes"];
+        assert_eq!(lines, expected);
+        summary.failures = (1..=99)
+            .map(|number| failure(number, &format!("reason {number}")))
+            .collect();
+        let lines = failures_of(&summary);
+        assert_eq!(lines.len(), SHOWN_FAILURES + 1);
+        assert_eq!(lines.last().unwrap(), "and 89 more that could not be had");
     }
 
     #[test]

@@ -149,6 +149,8 @@ pub struct MirrorSummary {
     pub present: u64,
     /// Documents that could not be had.
     pub failed: u64,
+    /// Documents that are wanted still, where it ended early.
+    pub left: u64,
     /// Documents whose files here have other bytes, and were left as they are.
     pub kept: u64,
     /// Documents of which the peers hold several versions.

@@ -25,7 +25,7 @@ fn holder(files: &[(&str, &[u8])]) -> (Bulk, TempDir, TempDir) {
         file.set_modified(an_hour_ago).unwrap();
     }
     let (library, _) = Library::open(folder.path(), state.path(), &|_| {}).unwrap();
-    (Bulk::new(library, CHUNK_BYTES), folder, state)
+    (Bulk::new(library, Packers::default(), CHUNK_BYTES), folder, state)
 }
 
 fn ask(bulk: &mut Bulk, number: u32, format: Format, compression: Compression) {
