@@ -4,8 +4,10 @@
 //! fails to deliver goes back into the plan for the others. Every document is complete and checked before it gets its
 //! name, so a mirror can be interrupted at any time and run again.
 
+mod arriving;
 mod choice;
 mod listing;
+mod memory;
 mod neighbours;
 mod order;
 mod origin;
@@ -36,11 +38,7 @@ use p2p_ci::{
     text::escaped,
     transport::Dialer,
 };
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
@@ -49,6 +47,7 @@ pub use self::{
     summary::{Given, Summary},
 };
 use self::{
+    memory::Memory,
     neighbours::{Neighbours, News},
     order::Order,
     origin::Origin,
@@ -128,7 +127,7 @@ struct Shared {
     /// Ends everything because the target has failed.
     failed: CancellationToken,
     failure: Mutex<Option<StoreError>>,
-    memory: Arc<Semaphore>,
+    memory: Memory,
     plan: Mutex<Plan>,
     order: Order,
     /// Something came or failed, so that the plan should be looked at again.
@@ -257,7 +256,7 @@ impl Mirror {
             stop: self.stop.clone(),
             failed: CancellationToken::new(),
             failure: Mutex::new(None),
-            memory: worker::memory_budget(),
+            memory: Memory::default(),
             plan: Mutex::default(),
             order: Order::default(),
             changed: Notify::new(),

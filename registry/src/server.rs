@@ -246,6 +246,11 @@ impl Server {
         for service in HEALTH_OF {
             self.health.clear_service_status(service).await;
         }
+        // The listener is closed when this returns, so that another registry can have the port.
+        if let Some(dealing) = self.dealing.take() {
+            dealing.abort();
+            let _ = dealing.await;
+        }
         let drained = self
             .serving
             .drain(deadline.saturating_duration_since(Instant::now()))

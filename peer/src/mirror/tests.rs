@@ -114,7 +114,7 @@ async fn a_mirror_ends_when_the_threads_that_store_break() {
             index,
             document,
             body,
-            _permit: Arc::clone(&shared.memory).try_acquire_owned().unwrap(),
+            _room: shared.memory.try_take(1).unwrap(),
         });
         intake.send(group).await.unwrap();
     }

@@ -14,32 +14,27 @@ use p2p_ci::{
         CallError,
         file_transfer::{FileTransferClient, ManyAnswers, ManySender},
     },
-    document::{Document, UnixSeconds},
+    document::Document,
     failure::Reason,
     message::{Compression, DownloadQuery, Holder, ManyBody, ManyPart, ManyQuery},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     Shared,
+    arriving::{Arriving, Asked},
     choice::Choice,
+    memory::Room,
     origin::Origin,
     pace::Pace,
-    plan::{Problem, Task},
+    plan::Problem,
     writers::{Arrived, Group, Intake},
 };
 use crate::{
     fetch::{HolderError, allowance, busy_for, is_lie},
-    library::Body,
     limits,
     packing::Unpacker,
 };
-
-/// Unit of the memory budget: permits are counted in KiB so that they fit a semaphore.
-const BUDGET_UNIT_BYTES: u64 = 1024;
 
 /// How long a holder is kept that has nothing to be asked for now: it may have something a moment later, but its slot is
 /// wanted by others.
@@ -48,24 +43,8 @@ const IDLE_PATIENCE: Duration = Duration::from_secs(3);
 /// How often it is looked whether there is something to ask for, beside whenever something came or failed.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The memory that documents take between network and disk, of all holders together.
-pub(super) fn memory_budget() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(limits::WINDOW_BUDGET_BYTES / BUDGET_UNIT_BYTES as usize))
-}
-
-/// A document that was asked for.
-struct Asked {
-    id: u64,
-    task: Task,
-    compression: Compression,
-}
-
-/// A document that is arriving.
-struct Arriving {
-    modified: Option<UnixSeconds>,
-    body: Body,
-    permit: OwnedSemaphorePermit,
-}
+/// Documents that a holder may send so slowly that others waited for their room; then it is not asked any more.
+const MAX_HELD_UP: u32 = 1;
 
 /// The holder that is asked, and what it was asked for.
 pub(super) struct Worker {
@@ -82,6 +61,8 @@ pub(super) struct Worker {
     unpacker: Option<Unpacker>,
     /// How long the front document was waited for.
     waited: Duration,
+    /// Documents that were given up because others waited for their room.
+    held_up: u32,
 }
 
 impl Worker {
@@ -100,6 +81,7 @@ impl Worker {
             choice,
             unpacker: None,
             waited: Duration::ZERO,
+            held_up: 0,
         }
     }
 
@@ -203,7 +185,20 @@ impl Worker {
                 let size_bytes = self.asked.front().map_or(0, |asked| asked.task.document.size_bytes);
                 let patience = allowance(size_bytes).saturating_sub(self.waited);
                 let began = Instant::now();
-                let part = timeout(patience, next).await.map_err(|_| HolderError::Slow)?;
+                let part = loop {
+                    let is_on_its_way = self.arriving.as_ref().and_then(Arriving::may_be_given_up_at);
+                    let others_wait = async {
+                        match is_on_its_way {
+                            Some(time) => tokio::join!(sleep_until(time), self.shared.memory.is_short()),
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        part = &mut next => break part,
+                        _ = others_wait => self.give_up()?,
+                        () = sleep_until(began + patience) => return Err(HolderError::Slow),
+                    }
+                };
                 self.waited += began.elapsed();
                 self.pace.waited(began.elapsed());
                 self.choice.waited(began.elapsed());
@@ -226,12 +221,8 @@ impl Worker {
                 if header.id != document.id || header.size_bytes != document.size_bytes {
                     return Err(lied("another document than the one that was asked for"));
                 }
-                let permit = self.memory_for(header.size_bytes).await?;
-                self.arriving = Some(Arriving {
-                    modified: header.modified,
-                    body: Body::default(),
-                    permit,
-                });
+                let room = self.room_for(header.size_bytes).await?;
+                self.arriving = Some(Arriving::new(header.modified, room));
             }
             Ok(ManyBody::Chunk(chunk)) => {
                 let wire_bytes = chunk.len() as u64;
@@ -272,7 +263,7 @@ impl Worker {
         if asked.compression == Compression::None {
             return Err(lied("compressed bytes that nobody asked for"));
         }
-        let left = asked.task.document.size_bytes.saturating_sub(arriving.body.len());
+        let left = asked.task.document.size_bytes.saturating_sub(arriving.received_bytes());
         let unpacker = match &mut self.unpacker {
             Some(unpacker) => unpacker,
             none => none.insert(Unpacker::new().map_err(not_here)?),
@@ -290,31 +281,49 @@ impl Worker {
             .task
             .document
             .size_bytes
-            .checked_sub(arriving.body.len() + size_bytes);
+            .checked_sub(arriving.received_bytes() + size_bytes);
         let left = left.ok_or_else(|| lied("more bytes than it announced"))?;
         self.shared.observer.received(size_bytes);
         self.pace.received(size_bytes);
         self.choice.received(size_bytes, wire_bytes, is_compressed);
-        arriving.body.push(chunk, left);
+        arriving.push(chunk, left);
         Ok(())
     }
 
-    async fn memory_for(&mut self, size_bytes: u64) -> Result<OwnedSemaphorePermit, HolderError> {
-        let kib = u32::try_from(size_bytes.div_ceil(BUDGET_UNIT_BYTES)).unwrap_or(u32::MAX);
-        let budget = Arc::clone(&self.shared.memory);
-        if let Ok(permit) = Arc::clone(&budget).try_acquire_many_owned(kib) {
-            return Ok(permit);
+    async fn room_for(&mut self, size_bytes: u64) -> Result<Room, HolderError> {
+        if let Some(room) = self.shared.memory.try_take(size_bytes) {
+            return Ok(room);
         }
         // What this worker keeps back may be just what is missing.
         self.flush().await;
-        budget.acquire_many_owned(kib).await.map_err(|_| HolderError::Slow)
+        self.shared.memory.take(size_bytes).await.ok_or(HolderError::Slow)
+    }
+
+    /// Gives up the document that is arriving, for the sake of those who wait for its room. What is still to come of it is
+    /// received and dropped: the next one comes behind it.
+    fn give_up(&mut self) -> Result<(), HolderError> {
+        let (Some(Asked { task, .. }), Some(arriving)) = (self.asked.front(), &mut self.arriving) else {
+            return Ok(());
+        };
+        self.held_up += 1;
+        if self.held_up > MAX_HELD_UP || arriving.crawls() {
+            return Err(HolderError::Slow);
+        }
+        arriving.give_up();
+        let problem = Problem {
+            message: format!("{}: so slow that others waited for it", self.origin.holder.name),
+            integrity: false,
+        };
+        self.shared.plan().failed(task.index, self.origin.holder.id, problem);
+        self.shared.changed.notify_waiters();
+        Ok(())
     }
 
     async fn hand_on_if_complete(&mut self) {
         let Some(Asked { task, .. }) = self.asked.front() else {
             return;
         };
-        let is_complete = |arriving: &Arriving| arriving.body.len() == task.document.size_bytes;
+        let is_complete = |arriving: &Arriving| arriving.received_bytes() == task.document.size_bytes;
         if !self.arriving.as_ref().is_some_and(is_complete) {
             return;
         }
@@ -323,15 +332,19 @@ impl Worker {
         };
         self.waited = Duration::ZERO;
         self.pace.completed(task.document.size_bytes);
+        let modified = arriving.modified.or(task.document.modified);
+        let Some((body, room)) = arriving.into_kept() else {
+            return;
+        };
         self.shared.plan().arrived(task.index, self.origin.holder.id);
         self.group.add(Arrived {
             index: task.index,
             document: Document {
-                modified: arriving.modified.or(task.document.modified),
+                modified,
                 ..task.document
             },
-            body: arriving.body,
-            _permit: arriving.permit,
+            body,
+            _room: room,
         });
         if self.group.is_full() {
             self.flush().await;

@@ -10,9 +10,9 @@ use std::{
 };
 
 use p2p_ci::document::Document;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
-use super::{Shared, origin::Origin};
+use super::{Shared, memory::Room, origin::Origin};
 use crate::library::{Body, StoreError, Stored};
 
 /// Threads that store: hashing and the file system keep two cores busy, and the network needs one, too.
@@ -34,7 +34,7 @@ pub(super) struct Arrived {
     pub(super) document: Document,
     pub(super) body: Body,
     /// Its memory, taken from the budget until it is stored.
-    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) _room: Room,
 }
 
 /// Documents of one holder.

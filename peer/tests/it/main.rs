@@ -14,6 +14,7 @@ mod compressing;
 mod fake_holder;
 mod faults;
 mod fingerprints;
+mod hostages;
 mod interrupted;
 mod large;
 mod link;

@@ -102,3 +102,13 @@ async fn a_registry_that_is_dropped_accepts_no_more() {
     drop(registry);
     until(async || TcpStream::connect(address).await.is_err()).await;
 }
+
+#[tokio::test]
+async fn the_port_is_free_as_soon_as_a_registry_has_ended() {
+    let mut address = "127.0.0.1:0".parse().unwrap();
+    for _ in 0..20 {
+        let server = registry::Server::bind(registry::Config::at(address)).await.unwrap();
+        address = server.local_addr();
+        assert!(server.shutdown().await);
+    }
+}
