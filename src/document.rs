@@ -98,6 +98,14 @@ pub struct RfcRange {
     pub last: RfcNumber,
 }
 
+impl From<RfcNumber> for RfcRange {
+    /// This number only.
+    fn from(number: RfcNumber) -> Self {
+        let (first, last) = (number, number);
+        Self { first, last }
+    }
+}
+
 impl RfcRange {
     /// Every number there can be.
     pub const ALL: Self = Self {
@@ -149,12 +157,7 @@ impl FromStr for RfcRange {
     /// Reads `1-999`, `9000-` (to the last), or a single number in any form that [`RfcNumber`] reads.
     fn from_str(text: &str) -> Result<Self, NumberError> {
         match text.parse::<RfcNumber>() {
-            Ok(number) => {
-                return Ok(Self {
-                    first: number,
-                    last: number,
-                });
-            }
+            Ok(number) => return Ok(number.into()),
             Err(error @ (NumberError::Zero | NumberError::TooLarge(_))) => return Err(error),
             Err(NumberError::NotANumber(_) | NumberError::Backwards(_)) => {}
         }

@@ -322,10 +322,7 @@ pub fn ranges_of(numbers: impl IntoIterator<Item = RfcNumber>) -> Vec<RfcRange> 
             Some(range) if range.last.get().checked_add(1) == Some(number.get()) || range.last == number => {
                 range.last = number
             }
-            _ => ranges.push(RfcRange {
-                first: number,
-                last: number,
-            }),
+            _ => ranges.push(number.into()),
         }
     }
     ranges

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_core::future::BoxFuture;
 use futures_util::StreamExt as _;
 use tokio::{
     runtime::Handle,
@@ -47,7 +48,7 @@ fn server_builder() -> Server {
 pub struct Serving {
     ledger: Ledger,
     stop: CancellationToken,
-    /// One for each of its runtimes.
+    /// One for each of its runtimes, and one that accepts for them where they do not.
     tasks: JoinSet<Result<(), tonic::transport::Error>>,
     handles: Vec<AbortHandle>,
 }
@@ -62,16 +63,28 @@ impl Serving {
     /// The same, where connections that take nothing and ask for nothing have another `allowance`.
     #[must_use]
     pub fn spawn_with(routes: Routes, allowed: AllowedSources, incoming: Incoming, allowance: Allowance) -> Self {
-        Self::start(routes, allowed, vec![(Handle::current(), incoming)], allowance)
+        Self::start(routes, allowed, vec![(Handle::current(), incoming)], None, allowance)
     }
 
-    /// The same on several runtimes, each of which serves connections of its own to their end.
+    /// The same on several runtimes, each of which serves connections of its own to their end. What they get them from, if it
+    /// is not the streams themselves, is `accepting`: it runs here, until no more are accepted.
     #[must_use]
-    pub fn spawn_on(routes: Routes, allowed: AllowedSources, runtimes: Vec<(Handle, Incoming)>) -> Self {
-        Self::start(routes, allowed, runtimes, Allowance::default())
+    pub fn spawn_on(
+        routes: Routes,
+        allowed: AllowedSources,
+        runtimes: Vec<(Handle, Incoming)>,
+        accepting: Option<BoxFuture<'static, ()>>,
+    ) -> Self {
+        Self::start(routes, allowed, runtimes, accepting, Allowance::default())
     }
 
-    fn start(routes: Routes, allowed: AllowedSources, runtimes: Vec<(Handle, Incoming)>, allowance: Allowance) -> Self {
+    fn start(
+        routes: Routes,
+        allowed: AllowedSources,
+        runtimes: Vec<(Handle, Incoming)>,
+        accepting: Option<BoxFuture<'static, ()>>,
+        allowance: Allowance,
+    ) -> Self {
         let stop = CancellationToken::new();
         let ledger = Ledger::new(allowance);
         let mut server = server_builder()
@@ -97,6 +110,13 @@ impl Serving {
                 }
             };
             handles.push(tasks.spawn_on(serve, &runtime));
+        }
+        if let Some(accepting) = accepting {
+            let stopped = stop.clone();
+            handles.push(tasks.spawn(async move {
+                stopped.run_until_cancelled(accepting).await;
+                Ok(())
+            }));
         }
         Self {
             ledger,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use p2p_ci::{
     client::{CallError, registry::RegistryClient},
     digest::{DigestPrefix, Sha256},
-    document::{DocumentKey, Format, RfcNumber, RfcRange},
+    document::{DocumentKey, Format, RfcNumber},
     failure::Reason,
     identity::{PeerName, SessionId},
     limits as shared_limits,
@@ -250,12 +250,8 @@ impl Getter {
                 "{shown} is an observer, which shares nothing"
             )));
         };
-        let range = RfcRange {
-            first: key.number,
-            last: key.number,
-        };
         let filter = IndexFilter {
-            range,
+            range: key.number.into(),
             format: Some(key.format),
         };
         let query = ListQuery {

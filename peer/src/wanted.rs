@@ -58,13 +58,8 @@ impl FromStr for Wanted {
     /// Reads whatever [`RfcRange`] reads, and the names of files that hold RFCs.
     fn from_str(text: &str) -> Result<Self, WantedError> {
         if let Some(name) = FileName::parse(text) {
-            let number = name.key.number;
-            let range = RfcRange {
-                first: number,
-                last: number,
-            };
             return Ok(Self {
-                range,
+                range: name.key.number.into(),
                 format: Some(name.key.format),
             });
         }

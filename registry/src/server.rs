@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use futures_core::future::BoxFuture;
 use p2p_ci::{
     address::AllowedSources,
     client::REGISTRY_SERVICE,
@@ -16,7 +17,7 @@ use tokio::{runtime::Handle, time::Instant};
 use tokio_stream::StreamExt as _;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
-    task::{AbortOnDropHandle, TaskTracker},
+    task::TaskTracker,
 };
 use tonic::service::Routes;
 use tonic_health::{
@@ -113,8 +114,7 @@ pub struct Server {
     /// Ends the sessions when the server is dropped.
     _ends_sessions: DropGuard,
     health: HealthReporter,
-    /// Accepts connections, where there is a listener.
-    dealing: Option<AbortOnDropHandle<()>>,
+    /// Those that it runs on, where they are its own.
     _threads: Option<Threads>,
 }
 
@@ -141,10 +141,11 @@ impl Server {
         let prober = Prober::new(tcp_dialer(), threads.probing.clone());
         let (dealt, dealing) = front_door::deal(listener, limits, threads.serving.len());
         let runtimes = threads.serving.iter().cloned().zip(dealt).collect();
-        let mut server = Self::start(config, runtimes, prober).await?;
-        server.dealing = Some(AbortOnDropHandle::new(tokio::spawn(dealing)));
-        server._threads = Some(threads);
-        Ok(server)
+        let server = Self::start(config, runtimes, Some(Box::pin(dealing)), prober).await?;
+        Ok(Self {
+            _threads: Some(threads),
+            ..server
+        })
     }
 
     /// Serves connections that come from anywhere, and connects back by `dialer`. `config.listen` is taken for the
@@ -155,10 +156,15 @@ impl Server {
     /// When the system gives no random numbers.
     pub async fn serve(config: Config, incoming: Incoming, dialer: Dialer) -> Result<Self, StartError> {
         let prober = Prober::new(dialer, Handle::current());
-        Self::start(config, vec![(Handle::current(), incoming)], prober).await
+        Self::start(config, vec![(Handle::current(), incoming)], None, prober).await
     }
 
-    async fn start(config: Config, runtimes: Vec<(Handle, Incoming)>, prober: Prober) -> Result<Self, StartError> {
+    async fn start(
+        config: Config,
+        runtimes: Vec<(Handle, Incoming)>,
+        accepting: Option<BoxFuture<'static, ()>>,
+        prober: Prober,
+    ) -> Result<Self, StartError> {
         let stop = CancellationToken::new();
         let limits = SwarmLimits {
             index: IndexLimits {
@@ -196,12 +202,11 @@ impl Server {
             .map(|(runtime, incoming)| (runtime, joining(incoming)));
         Ok(Self {
             local_addr: config.listen,
-            serving: Serving::spawn_on(routes, allowed, runtimes.collect()),
+            serving: Serving::spawn_on(routes, allowed, runtimes.collect(), accepting),
             sessions,
             _ends_sessions: stop.clone().drop_guard(),
             stop,
             health,
-            dealing: None,
             _threads: None,
         })
     }
@@ -218,16 +223,7 @@ impl Server {
     ///
     /// When it failed.
     pub async fn join(&mut self) -> Result<(), tonic::transport::Error> {
-        let Some(dealing) = &mut self.dealing else {
-            return self.serving.ended().await;
-        };
-        tokio::select! {
-            ended = self.serving.ended() => ended,
-            Err(error) = dealing, if !dealing.is_finished() => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Ok(()),
-            },
-        }
+        self.serving.ended().await
     }
 
     /// Ends in good order, within [`DRAIN`] whatever clients do; says whether all of them went along.
@@ -245,11 +241,6 @@ impl Server {
         // Ends the streams of those who watch the health.
         for service in HEALTH_OF {
             self.health.clear_service_status(service).await;
-        }
-        // The listener is closed when this returns, so that another registry can have the port.
-        if let Some(dealing) = self.dealing.take() {
-            dealing.abort();
-            let _ = dealing.await;
         }
         let drained = self
             .serving

@@ -46,7 +46,8 @@ impl Accepted {
 }
 
 /// Accepts connections within `limits`, and deals them out to so many servers in turn, each of which may have a runtime
-/// of its own. The future is what accepts and deals; it is over when one of the servers takes no more.
+/// of its own. The future is what accepts and deals; it is over when it has one for a server
+/// that takes no more.
 pub fn deal(
     listener: TcpListener,
     limits: QuotaLimits,
@@ -69,10 +70,7 @@ pub fn deal(
     let mut door = Door::new(listener, limits);
     let dealing = async move {
         for hand in hands.iter().cycle() {
-            let accepted = tokio::select! {
-                accepted = Accepted::at(&mut door) => accepted,
-                () = hand.closed() => return,
-            };
+            let accepted = Accepted::at(&mut door).await;
             // A server that is busy is waited for; it is so for milliseconds.
             if hand.send(accepted).await.is_err() {
                 return;
@@ -121,7 +119,9 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_deals_to_servers_that_are_gone() {
-        let (dealt, dealing) = deal(bind("127.0.0.1:0".parse().unwrap()).unwrap(), LIMITS, 2);
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (dealt, dealing) = deal(listener, LIMITS, 2);
         drop(dealt);
         dealing.await;
     }

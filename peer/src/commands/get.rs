@@ -177,10 +177,7 @@ impl<'a> Download<'a> {
         if output.is_json() {
             output.object(&GetObject::failed(self.key(asked.number), &error))?;
         } else if asked.in_range && self.args.sha256.is_none() && matches!(error, PeerError::NotFound(_)) {
-            self.missing.push(RfcRange {
-                first: asked.number,
-                last: asked.number,
-            });
+            self.missing.push(asked.number.into());
             return Ok(error.exit());
         }
         output.message(&error);
@@ -208,7 +205,7 @@ impl<'a> Download<'a> {
         };
         output.message(format_args!(
             "{who} {count} of them{format}: {}",
-            human::runs(&runs, SHOWN_RUNS)
+            human::runs(&runs, human::SHOWN_RUNS)
         ));
     }
 
@@ -226,9 +223,6 @@ impl<'a> Download<'a> {
         Ok(error.exit())
     }
 }
-
-/// Runs of consecutive numbers that one line names: with it, less than 300 bytes.
-const SHOWN_RUNS: usize = 8;
 
 /// Whether what failed for one RFC would fail for each, or for most: the registry, or the folder to write to.
 fn dooms_all(error: &PeerError) -> bool {

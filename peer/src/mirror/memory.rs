@@ -41,9 +41,7 @@ struct Waiting {
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            budget: Arc::new(Semaphore::new(
-                limits::WINDOW_BUDGET_BYTES / usize::try_from(UNIT_BYTES).unwrap_or(1),
-            )),
+            budget: Arc::new(Semaphore::new(limits::WINDOW_BUDGET_BYTES / UNIT_BYTES as usize)),
             waiting: watch::Sender::default(),
         }
     }

@@ -65,6 +65,9 @@ pub fn numbers(ranges: &[RfcRange]) -> u64 {
     numbers.sum()
 }
 
+/// Ranges that one line names: with them and a sentence, less than 300 bytes.
+pub const SHOWN_RUNS: usize = 8;
+
 /// Ranges in one line: `1-100, 102`. Of more than `shown`, the numbers in the others are counted: `1-100, 102 and 17 more`.
 #[must_use]
 pub fn runs(ranges: &[RfcRange], shown: usize) -> String {

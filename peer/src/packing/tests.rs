@@ -198,14 +198,10 @@ fn a_crowd_is_packed_with_less_effort() {
     let text = text.get(..CHUNK_BYTES).unwrap();
     let packed = |packer: &mut Packer| packer.pack(text).unwrap().len();
     let mut first: Vec<Packer> = (0..processors).map(|_| packers.begin().unwrap()).collect();
-    let hard = packed(&mut packers_alone());
+    let hard = packed(&mut both().0);
     assert!(first.iter_mut().all(|packer| packed(packer) == hard));
     let mut late = packers.begin().unwrap();
     assert_ne!(packed(&mut late), hard);
     drop((first, late));
     assert_eq!(packed(&mut packers.begin().unwrap()), hard, "the crowd is gone");
-}
-
-fn packers_alone() -> Packer {
-    Packers::default().begin().unwrap()
 }

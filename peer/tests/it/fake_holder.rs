@@ -138,6 +138,36 @@ impl pb::file_transfer_server::FileTransfer for Scripted {
     }
 }
 
+/// A holder that answers streams of downloads only: each by its own task, for which this makes the work.
+pub(crate) struct OnlyStreams<F>(pub(crate) F);
+
+pub(crate) type ManyRequests = Streaming<pb::DownloadManyRequest>;
+pub(crate) type ManySender = tokio::sync::mpsc::Sender<Result<pb::DownloadManyResponse, Status>>;
+
+#[tonic::async_trait]
+impl<F, T> pb::file_transfer_server::FileTransfer for OnlyStreams<F>
+where
+    F: Fn(ManyRequests, ManySender) -> T + Send + Sync + 'static,
+    T: Future<Output = ()> + Send + 'static,
+{
+    type DownloadStream = Answers<pb::DownloadResponse>;
+    type DownloadManyStream = Answers<pb::DownloadManyResponse>;
+
+    async fn download(&self, _: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
+        Err(Status::unimplemented("only streams"))
+    }
+
+    async fn download_many(
+        &self,
+        request: Request<ManyRequests>,
+    ) -> Result<Response<Self::DownloadManyStream>, Status> {
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        tokio::spawn((self.0)(request.into_inner(), sender));
+        let answers = tokio_stream::wrappers::ReceiverStream::new(receiver);
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
 impl FakeHolder {
     /// Registers as a holder of RFC 1 with these bytes.
     pub(crate) async fn start(registry: &TestRegistry, name: &str, document: &[u8], script: Script) -> Self {

@@ -13,16 +13,11 @@ use peer::{
     mirror::{Compress, Observer},
 };
 use tempfile::TempDir;
-use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
-};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    fake_holder::{Answers, Registered, claim},
+    fake_holder::{ManyRequests, ManySender, OnlyStreams, Registered, claim},
     support::{TestRegistry, files},
     swarm::mirror_into,
 };
@@ -34,13 +29,6 @@ const DRIP_INTERVAL: Duration = Duration::from_millis(500);
 /// Documents of the honest holder, and the bytes of each.
 const HONEST: u32 = 40;
 const HONEST_BYTES: usize = 100_000;
-
-/// A holder, which knows how many of those that drip were asked.
-struct Service {
-    asked: watch::Sender<usize>,
-    /// Drips if none; else it waits until so many drip, and delivers.
-    delivers_after: Option<usize>,
-}
 
 fn honest(number: u32) -> Vec<u8> {
     number.to_be_bytes().repeat(HONEST_BYTES / 4)
@@ -62,53 +50,42 @@ fn header(asked: &pb::DownloadManyRequest, size_bytes: u64) -> Body {
     })
 }
 
-#[tonic::async_trait]
-impl pb::file_transfer_server::FileTransfer for Service {
-    type DownloadStream = Answers<pb::DownloadResponse>;
-    type DownloadManyStream = Answers<pb::DownloadManyResponse>;
-
-    async fn download(&self, _: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
-        Err(Status::unimplemented("only streams"))
+/// Announces a document, and lets its bytes drip; `count` is told once the memory for all of them must have been taken.
+async fn drip(mut requests: ManyRequests, sender: ManySender, count: watch::Sender<usize>) {
+    let Ok(Some(asked)) = requests.message().await else {
+        return;
+    };
+    let _ = say(&sender, &asked, header(&asked, MAX_DOCUMENT_BYTES)).await;
+    let mut drips = 0;
+    while say(&sender, &asked, Body::Chunk(vec![b'.'; DRIP_BYTES].into()))
+        .await
+        .is_ok()
+    {
+        drips += 1;
+        if drips == 2 {
+            count.send_modify(|count| *count += 1);
+        }
+        tokio::time::sleep(DRIP_INTERVAL).await;
     }
+}
 
-    async fn download_many(
-        &self,
-        request: Request<Streaming<pb::DownloadManyRequest>>,
-    ) -> Result<Response<Self::DownloadManyStream>, Status> {
-        let (sender, receiver) = mpsc::channel(1);
-        let mut requests = request.into_inner();
-        let (count, delivers_after) = (self.asked.clone(), self.delivers_after);
-        tokio::spawn(async move {
-            while let Ok(Some(asked)) = requests.message().await {
-                let say = async |body| {
-                    let response = pb::DownloadManyResponse {
-                        request_id: asked.request_id,
-                        body: Some(body),
-                    };
-                    sender.send(Ok(response)).await
-                };
-                if let Some(others) = delivers_after {
-                    count.subscribe().wait_for(|count| *count >= others).await.unwrap();
-                    let bytes = honest(asked.number);
-                    let _ = say(header(&asked, bytes.len() as u64)).await;
-                    let _ = say(Body::Chunk(bytes.into())).await;
-                    continue;
-                }
-                let _ = say(header(&asked, MAX_DOCUMENT_BYTES)).await;
-                let mut drips = 0;
-                while say(Body::Chunk(vec![b'.'; DRIP_BYTES].into())).await.is_ok() {
-                    drips += 1;
-                    if drips == 2 {
-                        // Its first bytes were taken, so that the memory for all of them was.
-                        count.send_modify(|count| *count += 1);
-                    }
-                    tokio::time::sleep(DRIP_INTERVAL).await;
-                }
-                return;
-            }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+/// Delivers once so many others drip.
+async fn deliver(mut requests: ManyRequests, sender: ManySender, mut dripping: watch::Receiver<usize>, others: usize) {
+    while let Ok(Some(asked)) = requests.message().await {
+        dripping.wait_for(|count| *count >= others).await.unwrap();
+        let bytes = honest(asked.number);
+        let _ = say(&sender, &asked, header(&asked, bytes.len() as u64)).await;
+        let _ = say(&sender, &asked, Body::Chunk(bytes.into())).await;
     }
+}
+
+/// Fails once nobody listens any more.
+async fn say(sender: &ManySender, asked: &pb::DownloadManyRequest, body: Body) -> Result<(), impl std::fmt::Debug> {
+    let response = pb::DownloadManyResponse {
+        request_id: asked.request_id,
+        body: Some(body),
+    };
+    sender.send(Ok(response)).await
 }
 
 /// Ends the mirror when the honest holder's documents are all here.
@@ -131,21 +108,16 @@ impl Observer for Ends {
 #[tokio::test]
 async fn who_keeps_all_memory_waiting_is_given_up_and_the_others_go_on() {
     let registry = TestRegistry::start().await;
-    let asked = watch::Sender::new(0);
+    let dripping = watch::Sender::new(0);
     let count = WINDOW_BUDGET_BYTES / MAX_DOCUMENT_BYTES as usize;
     let mut holders = Vec::new();
     for at in 0..count {
-        let service = Service {
-            asked: asked.clone(),
-            delivers_after: None,
-        };
+        let told = dripping.clone();
+        let service = OnlyStreams(move |requests, sender| drip(requests, sender, told.clone()));
         let documents = (1..=3).map(|place| large(3 * at as u32 + place)).collect();
         holders.push(Registered::start(&registry, &format!("dripping-{at}"), documents, service).await);
     }
-    let service = Service {
-        asked,
-        delivers_after: Some(count),
-    };
+    let service = OnlyStreams(move |requests, sender| deliver(requests, sender, dripping.subscribe(), count));
     let numbers = 1000..1000 + HONEST;
     let documents = numbers.clone().map(|number| claim(number, &honest(number))).collect();
     holders.push(Registered::start(&registry, "honest", documents, service).await);

@@ -15,10 +15,9 @@ use p2p_ci::{
     pb::{self, download_many_response::Body},
 };
 use tempfile::TempDir;
-use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    fake_holder::{Answers, Registered, claim},
+    fake_holder::{ManyRequests, ManySender, OnlyStreams, Registered, claim},
     support::{TestPeer, TestRegistry, files, leftovers, within},
     swarm::mirror,
 };
@@ -128,80 +127,53 @@ fn document(number: u32) -> Vec<u8> {
         .into_bytes()
 }
 
-/// A holder that follows its script from the request after the first [`HONEST`] ones on.
-struct Liar {
-    script: Script,
-    sent_bytes: Arc<AtomicU64>,
-}
-
-#[tonic::async_trait]
-impl pb::file_transfer_server::FileTransfer for Liar {
-    type DownloadStream = Answers<pb::DownloadResponse>;
-    type DownloadManyStream = Answers<pb::DownloadManyResponse>;
-
-    async fn download(&self, _: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
-        Err(Status::unimplemented("only streams"))
-    }
-
-    async fn download_many(
-        &self,
-        request: Request<Streaming<pb::DownloadManyRequest>>,
-    ) -> Result<Response<Self::DownloadManyStream>, Status> {
-        let (script, sent_bytes) = (self.script, Arc::clone(&self.sent_bytes));
-        let (sender, receiver) = tokio::sync::mpsc::channel(1);
-        let mut requests = request.into_inner();
-        tokio::spawn(async move {
-            let mut place = 0;
-            while let Ok(Some(request)) = requests.message().await {
-                let bytes = document(request.number);
-                let asked = Asked {
-                    id: request.request_id,
-                    header: pb::DocumentHeader {
-                        number: request.number,
-                        format: request.format,
-                        size_bytes: bytes.len() as u64,
-                        sha256: Sha256::of(&bytes).to_string(),
-                        modified_time: None,
-                    },
-                    bytes,
-                };
-                let steps = if place < HONEST {
-                    answer(&asked, asked.id)
-                } else {
-                    script(asked)
-                };
-                place += 1;
-                for step in steps {
-                    let (request_id, body) = match step {
-                        Step::Say(request_id, body) => (request_id, body),
-                        Step::End => return,
-                        Step::Silence => return sender.closed().await,
-                    };
-                    if let Body::Chunk(chunk) = &body {
-                        sent_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-                    }
-                    let response = pb::DownloadManyResponse {
-                        request_id,
-                        body: Some(body),
-                    };
-                    if sender.send(Ok(response)).await.is_err() {
-                        return;
-                    }
-                }
+/// Follows the script from the request after the first [`HONEST`] ones on; counts the bytes that it sends.
+async fn lie(mut requests: ManyRequests, sender: ManySender, script: Script, sent_bytes: Arc<AtomicU64>) {
+    let mut place = 0;
+    while let Ok(Some(request)) = requests.message().await {
+        let bytes = document(request.number);
+        let asked = Asked {
+            id: request.request_id,
+            header: pb::DocumentHeader {
+                number: request.number,
+                format: request.format,
+                size_bytes: bytes.len() as u64,
+                sha256: Sha256::of(&bytes).to_string(),
+                modified_time: None,
+            },
+            bytes,
+        };
+        let steps = if place < HONEST {
+            answer(&asked, asked.id)
+        } else {
+            script(asked)
+        };
+        place += 1;
+        for step in steps {
+            let (request_id, body) = match step {
+                Step::Say(request_id, body) => (request_id, body),
+                Step::End => return,
+                Step::Silence => return sender.closed().await,
+            };
+            if let Body::Chunk(chunk) = &body {
+                sent_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
             }
-        });
-        let answers = tokio_stream::wrappers::ReceiverStream::new(receiver);
-        Ok(Response::new(Box::pin(answers)))
+            let response = pb::DownloadManyResponse {
+                request_id,
+                body: Some(body),
+            };
+            if sender.send(Ok(response)).await.is_err() {
+                return;
+            }
+        }
     }
 }
 
 /// Registers a liar; returns what counts the bytes that it sends.
 async fn liar(registry: &TestRegistry, script: Script) -> (Registered, Arc<AtomicU64>) {
     let sent_bytes = Arc::<AtomicU64>::default();
-    let service = Liar {
-        script,
-        sent_bytes: Arc::clone(&sent_bytes),
-    };
+    let count = Arc::clone(&sent_bytes);
+    let service = OnlyStreams(move |requests, sender| lie(requests, sender, script, Arc::clone(&count)));
     let documents = (1..=DOCUMENTS).map(|number| claim(number, &document(number))).collect();
     (
         Registered::start(registry, "liar", documents, service).await,

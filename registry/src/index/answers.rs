@@ -209,14 +209,11 @@ impl Index {
 
     /// The holders of `records`, each counted once, by why they are of no use.
     fn unusable<'a>(&'a self, records: impl Iterator<Item = &'a Record>, asker: Asker) -> Unusable {
-        let mut records = records.peekable();
-        let mut slots: Vec<u32> = Vec::new();
-        while let Some(record) = records.next() {
-            if slots.is_empty() && records.peek().is_none() {
-                return self.count_unusable(self.holders(record).iter(), asker);
-            }
-            slots.extend(self.holders(record).iter());
+        let records: Vec<&Record> = records.collect();
+        if let [only] = records.as_slice() {
+            return self.count_unusable(self.holders(only).iter(), asker);
         }
+        let mut slots: Vec<u32> = records.iter().flat_map(|record| self.holders(record).iter()).collect();
         slots.sort_unstable();
         slots.dedup();
         self.count_unusable(slots.into_iter(), asker)

@@ -1,5 +1,8 @@
 //! Answers that are too long for one look at the index: each look takes a page, and others get their turn in between.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, vec};
 
 use p2p_ci::{

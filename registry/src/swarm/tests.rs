@@ -35,7 +35,7 @@ fn apply(name: &str, port: u16, resume_token: Option<ResumeToken>) -> Applicatio
     }
 }
 
-fn join(swarm: &Swarm, name: &str, port: u16) -> Membership {
+pub(super) fn join(swarm: &Swarm, name: &str, port: u16) -> Membership {
     swarm.join(apply(name, port, None)).unwrap().0
 }
 

@@ -3,7 +3,8 @@
 use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 use p2p_ci::{
-    document::{DocumentKey, RfcRange},
+    document::{DocumentKey, RfcNumber},
+    message::ranges_of,
     text::escaped,
 };
 
@@ -16,9 +17,6 @@ use crate::{
         json::{GiverObject, MirrorObject, MirrorSummary},
     },
 };
-
-/// Runs of numbers that one line names; with them, less than 300 bytes most of the time.
-const SHOWN_RUNS: usize = 8;
 
 /// Holders that are shown one by one, those that gave most; the rest is summed.
 const SHOWN_HOLDERS: usize = 8;
@@ -77,15 +75,10 @@ fn named(keys: &[DocumentKey]) -> String {
     if let [only] = keys {
         return only.to_string();
     }
-    let numbers: Vec<RfcRange> = keys
-        .iter()
-        .map(|key| RfcRange {
-            first: key.number,
-            last: key.number,
-        })
-        .collect();
+    let mut numbers: Vec<RfcNumber> = keys.iter().map(|key| key.number).collect();
+    numbers.sort_unstable();
     let documents = human::count(keys.len() as u64, "document");
-    format!("{documents} ({})", human::runs(&RfcRange::merged(&numbers), SHOWN_RUNS))
+    format!("{documents} ({})", human::runs(&ranges_of(numbers), human::SHOWN_RUNS))
 }
 
 fn object_of(summary: &Summary, took: Duration) -> MirrorObject {
@@ -180,7 +173,7 @@ fn exit_of(summary: &Summary) -> Exit {
 mod tests {
     use p2p_ci::{
         digest::Sha256,
-        document::{DocumentId, Format, RfcNumber},
+        document::{DocumentId, Format},
     };
 
     use super::*;
