@@ -1,6 +1,9 @@
 //! The bytes of a document in memory, in the pieces in which they came.
 
-use std::io::{self, IoSlice, Write};
+use std::{
+    borrow::Cow,
+    io::{self, IoSlice, Write},
+};
 
 use bytes::Bytes;
 use p2p_ci::{digest::Hasher, digest::Sha256};
@@ -51,15 +54,19 @@ impl Body {
         hasher.finish()
     }
 
-    /// The first bytes, `most` at most.
+    /// The first bytes, `most` at most. Copied only where they came in several pieces.
     #[must_use]
-    pub fn head(&self, most: usize) -> Vec<u8> {
+    pub fn head(&self, most: usize) -> Cow<'_, [u8]> {
+        let wanted = usize::try_from(self.len).map_or(most, |len| len.min(most));
+        if let Some(head) = self.pieces().next().and_then(|first| first.get(..wanted)) {
+            return Cow::Borrowed(head);
+        }
         let mut head = Vec::new();
         for piece in self.pieces() {
             let room = most.saturating_sub(head.len());
             head.extend_from_slice(piece.get(..room).unwrap_or(piece));
         }
-        head
+        head.into()
     }
 
     /// Writes the bytes.
@@ -121,7 +128,9 @@ mod tests {
         assert_eq!(body.len(), bytes.len() as u64);
         assert_eq!(body.pieces.len(), kept, "pieces that are shared, not copied");
         assert_eq!(body.digest(), Sha256::of(&bytes));
-        assert_eq!(body.head(KEPT_BYTES + 1), bytes[..bytes.len().min(KEPT_BYTES + 1)]);
+        for most in [0, 1, KEPT_BYTES, KEPT_BYTES + 1, 2 * KEPT_BYTES] {
+            assert_eq!(*body.head(most), bytes[..bytes.len().min(most)]);
+        }
         let mut written = Slow(Vec::new());
         body.write_to(&mut written).unwrap();
         assert!(written.0 == bytes, "every byte in its place");

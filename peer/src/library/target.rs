@@ -183,29 +183,30 @@ impl Target {
     /// [`StoreError::TooLarge`] beyond [`limits::MAX_DOCUMENT_BYTES`], [`StoreError::NoSpace`] when the document and a
     /// reserve (64 MiB, or a sixteenth of a small file system) do not fit, and others when no file can be made.
     pub fn begin(&self, document_id: DocumentId, size_bytes: u64) -> Result<PartFile, StoreError> {
-        self.check_size(document_id, size_bytes)?;
+        check_size(document_id, size_bytes)?;
+        self.check_space(size_bytes)?;
         PartFile::create(&self.inner, document_id, size_bytes, true)
     }
 
-    /// Stores a document whose bytes are all here, provided that they are the announced ones. `modified` of `document` is
+    /// Checks that so many bytes and a reserve fit on the file system, as far as it tells.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSpace`] when they do not.
+    pub fn check_space(&self, size_bytes: u64) -> Result<(), StoreError> {
+        self.inner.check_space(size_bytes)
+    }
+
+    /// Stores a document whose bytes are all here, provided that they are the announced ones. Whether there is room for it
+    /// is not asked here: whoever stores many asks once for some of them, by [`check_space`](Self::check_space). `modified` of `document` is
     /// the time that the file gets, unless it lies in the future. With `replace`, a file of other bytes is replaced.
     ///
     /// # Errors
     ///
-    /// As [`begin`](Self::begin) and [`PartFile::commit`]. Bytes that are not the announced ones never reach the disk.
+    /// As [`begin`](Self::begin) and [`PartFile::commit`]; [`StoreError::NoSpace`] when the disk is full indeed. Bytes that are not the announced ones never reach the disk.
     pub fn store(&self, document: &Document, body: &Body, replace: bool) -> Result<Stored, StoreError> {
-        self.check_size(document.id, document.size_bytes)?;
+        check_size(document.id, document.size_bytes)?;
         PartFile::store(&self.inner, document, body, replace)
-    }
-
-    fn check_size(&self, document_id: DocumentId, size_bytes: u64) -> Result<(), StoreError> {
-        if size_bytes > limits::MAX_DOCUMENT_BYTES {
-            return Err(StoreError::TooLarge {
-                key: document_id.key,
-                size_bytes,
-            });
-        }
-        self.inner.check_space(size_bytes)
     }
 
     /// Ends a run of downloads: with [`Durability::End`], forces everything stored so far to the disk.
@@ -229,7 +230,7 @@ impl TargetInner {
     /// The folder for unfinished downloads, made if need be.
     pub(super) fn part_dir(&self) -> Result<Arc<Dir>, StoreError> {
         let mut known = lock(&self.part_dir);
-        if let Some(dir) = known.as_ref().filter(|dir| is_linked(dir)) {
+        if let Some(dir) = known.as_ref() {
             return Ok(Arc::clone(dir));
         }
         let path = self.path.join(PART_FOLDER);
@@ -372,6 +373,16 @@ impl TargetInner {
     }
 }
 
+fn check_size(document_id: DocumentId, size_bytes: u64) -> Result<(), StoreError> {
+    if size_bytes > limits::MAX_DOCUMENT_BYTES {
+        return Err(StoreError::TooLarge {
+            key: document_id.key,
+            size_bytes,
+        });
+    }
+    Ok(())
+}
+
 /// The file under whose name a document is stored.
 fn own_name(key: DocumentKey) -> Candidate {
     Candidate {
@@ -389,9 +400,4 @@ impl Drop for TargetInner {
     fn drop(&mut self) {
         self.leave_tidy();
     }
-}
-
-/// Whether an open folder still has a name.
-fn is_linked(dir: &Dir) -> bool {
-    rustix::fs::fstat(dir).is_ok_and(|stat| stat.st_nlink > 0)
 }

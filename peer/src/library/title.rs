@@ -121,7 +121,7 @@ fn blocks(text: &[u8]) -> impl Iterator<Item = Vec<Line>> + '_ {
     std::iter::from_fn(move || {
         let mut block = Vec::new();
         for line in lines.by_ref() {
-            let line = String::from_utf8_lossy(line);
+            let line = str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
             let trimmed = line.trim_start();
             if !trimmed.is_empty() {
                 let blank = line.get(..line.len() - trimmed.len()).unwrap_or_default();

@@ -114,7 +114,14 @@ fn store_groups(shared: &Shared, groups: &Mutex<mpsc::Receiver<Group>>) {
 }
 
 fn store(shared: &Shared, group: Group) {
-    let Group { origin, documents, .. } = group;
+    let Group {
+        origin,
+        documents,
+        bytes,
+    } = group;
+    if let Err(error) = shared.target.check_space(bytes) {
+        return shared.fail(error);
+    }
     let mut stored: Vec<(Arrived, Stored)> = Vec::with_capacity(documents.len());
     for arrived in documents {
         if !shared.plan().is_open(arrived.index) {
