@@ -288,17 +288,19 @@ impl Index {
     /// [`Refusal::NotRegistered`].
     pub fn heartbeat(&mut self, id: SessionId, upload_count: u32) -> Result<u32, Refusal> {
         let slot = self.sessions.slot(id).ok_or(Refusal::NotRegistered)?;
-        let session = self.sessions.get_mut(slot).ok_or(Refusal::NotRegistered)?;
-        session.upload_count = upload_count;
+        let standing = self.sessions.standing_mut(slot).ok_or(Refusal::NotRegistered)?;
+        standing.upload_count = upload_count;
+        let session = self.sessions.get(slot).ok_or(Refusal::NotRegistered)?;
         Ok(count(session.documents.len()))
     }
 
     /// Notes whether others can reach a session. Returns the session when that is news.
     pub fn set_reachability(&mut self, id: SessionId, reachability: Reachability) -> Option<Member> {
         let slot = self.sessions.slot(id)?;
-        let session = self.sessions.get_mut(slot)?;
-        let is_news = session.reachability != reachability;
-        session.reachability = reachability;
+        let standing = self.sessions.standing_mut(slot)?;
+        let is_news = standing.reachability != reachability;
+        standing.reachability = reachability;
+        let session = self.sessions.get(slot)?;
         is_news.then(|| session.member())
     }
 

@@ -14,7 +14,7 @@ use super::{
     Card, Counts, Index, count,
     documents::Record,
     holders::Holders,
-    sessions::{Session, Sessions},
+    sessions::{Session, Sessions, Standing},
 };
 
 /// Who asks: decides which holders are of use to it.
@@ -100,13 +100,13 @@ pub struct PeerView {
 }
 
 impl PeerView {
-    fn of(session: &Session) -> Self {
+    fn of((session, standing): (&Session, &Standing)) -> Self {
         Self {
             number: session.number,
             card: Arc::clone(&session.card),
             counts: session.documents.counts(),
-            reachability: session.reachability,
-            upload_count: session.upload_count,
+            reachability: standing.reachability,
+            upload_count: standing.upload_count,
         }
     }
 
@@ -126,26 +126,21 @@ impl PeerView {
     }
 }
 
-/// What a holder is to an asker.
+/// What a holder other than the asker is to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Usable,
     Pending,
     Unreachable,
     Elsewhere,
-    /// The asker itself.
-    Own,
 }
 
 impl Asker {
-    fn use_of(&self, session: &Session) -> Use {
-        if self.session == Some(session.card.label.id) {
-            return Use::Own;
-        }
-        match (session.reachability, session.card.address) {
+    fn use_of(&self, holder: &Standing) -> Use {
+        match (holder.reachability, holder.ip) {
             (Reachability::Pending, _) => Use::Pending,
             (Reachability::Unreachable | Reachability::Observer, _) | (_, None) => Use::Unreachable,
-            (Reachability::Reachable, Some(address)) if address::reaches(self.ip, address.ip()) => Use::Usable,
+            (Reachability::Reachable, Some(ip)) if address::reaches(self.ip, ip) => Use::Usable,
             (Reachability::Reachable, Some(_)) => Use::Elsewhere,
         }
     }
@@ -221,12 +216,14 @@ impl Index {
 
     fn count_unusable(&self, slots: impl Iterator<Item = u32>, asker: Asker) -> Unusable {
         let mut unusable = Unusable::default();
-        for session in slots.filter_map(|slot| self.sessions.get(slot)) {
-            match asker.use_of(session) {
+        let own = self.slot_of(asker);
+        let others = slots.filter(|slot| Some(*slot) != own);
+        for holder in others.filter_map(|slot| self.sessions.standing(slot)) {
+            match asker.use_of(holder) {
                 Use::Pending => unusable.pending += 1,
                 Use::Unreachable => unusable.unreachable += 1,
                 Use::Elsewhere => unusable.elsewhere += 1,
-                Use::Usable | Use::Own => {}
+                Use::Usable => {}
             }
         }
         unusable
@@ -285,22 +282,27 @@ impl Index {
     /// One registered session.
     #[must_use]
     pub fn peer(&self, id: SessionId) -> Option<PeerView> {
-        self.session(id).map(PeerView::of)
+        let slot = self.sessions.slot(id)?;
+        Some(PeerView::of((self.sessions.get(slot)?, self.sessions.standing(slot)?)))
+    }
+
+    fn slot_of(&self, asker: Asker) -> Option<u32> {
+        asker.session.and_then(|id| self.sessions.slot(id))
     }
 
     /// A document with a uniform sample of the holders that are of use to the asker: its neighbours first, then those
     /// with fewer uploads, then in random order.
     fn answer(&self, (number, record): (u32, &Record), asker: Asker, max_holders: usize, rng: &mut impl Rng) -> Found {
+        let own = self.slot_of(asker);
         let usable = |slot| {
-            self.sessions
-                .get(slot)
-                .is_some_and(|session| asker.use_of(session) == Use::Usable)
+            let holder = self.sessions.standing(slot).filter(|_| Some(slot) != own);
+            holder.is_some_and(|holder| asker.use_of(holder) == Use::Usable)
         };
         let holders = self.holders(record);
         let mut slots = holders.sample(max_holders, rng, usable);
         slots.shuffle(rng);
-        let own = asker.session.and_then(|id| self.session(id));
         let format = record.document.id.key.format;
+        let own = own.and_then(|slot| self.sessions.get(slot));
         let is_own = own.is_some_and(|session| session.documents.contains(format, number));
         Found {
             document: Arc::clone(&record.document),
@@ -314,11 +316,10 @@ fn nearest_first(sessions: &Sessions, slots: &[u32], asker: IpAddr) -> Vec<Arc<C
     let home = address::neighbourhood(asker);
     let mut holders: Vec<(bool, u32, &Arc<Card>)> = slots
         .iter()
-        .filter_map(|slot| sessions.get(*slot))
-        .map(|session| {
-            let address = session.card.address;
-            let is_far = address.is_none_or(|address| address::neighbourhood(address.ip()) != home);
-            (is_far, session.upload_count, &session.card)
+        .filter_map(|slot| sessions.standing(*slot))
+        .map(|holder| {
+            let is_far = holder.ip.is_none_or(|ip| address::neighbourhood(ip) != home);
+            (is_far, holder.upload_count, &holder.card)
         })
         .collect();
     holders.sort_by_key(|(is_far, upload_count, _)| (*is_far, *upload_count));

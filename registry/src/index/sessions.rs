@@ -40,8 +40,32 @@ pub(super) struct Session {
     pub(super) number: u64,
     /// What it holds.
     pub(super) documents: Holdings,
+}
+
+/// What decides whether and where a session is among the holders of an answer. Kept apart from the rest and short, so that
+/// those of ten thousand sessions stay in a processor's cache: lookups draw holders at random.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) card: Arc<Card>,
+    /// Where it can be reached, if anywhere; the port is on the card.
+    pub(super) ip: Option<IpAddr>,
     pub(super) reachability: Reachability,
     pub(super) upload_count: u32,
+}
+
+impl Standing {
+    /// Of a session that has just joined.
+    fn new(card: Arc<Card>) -> Self {
+        Self {
+            ip: card.address.map(|address| address.ip()),
+            reachability: match card.address {
+                Some(_) => Reachability::Pending,
+                None => Reachability::Observer,
+            },
+            upload_count: 0,
+            card,
+        }
+    }
 }
 
 impl Session {
@@ -55,10 +79,6 @@ impl Session {
 
     /// A session that has just joined and holds nothing.
     pub(super) fn new(joining: Joining, number: u64) -> Self {
-        let reachability = match joining.address {
-            Some(_) => Reachability::Pending,
-            None => Reachability::Observer,
-        };
         Self {
             card: Arc::new(Card {
                 label: joining.label,
@@ -69,8 +89,6 @@ impl Session {
             account: joining.account,
             number,
             documents: Holdings::default(),
-            reachability,
-            upload_count: 0,
         }
     }
 }
@@ -79,6 +97,8 @@ impl Session {
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     slots: Vec<Option<Session>>,
+    /// By slot, too.
+    standings: Vec<Option<Standing>>,
     free: Vec<u32>,
     by_id: HashMap<SessionId, u32>,
     by_name: HashMap<PeerName, u32>,
@@ -109,6 +129,16 @@ impl Sessions {
         self.slots.get_mut(slot as usize)?.as_mut()
     }
 
+    /// The standing of the session in a slot.
+    pub(super) fn standing(&self, slot: u32) -> Option<&Standing> {
+        self.standings.get(slot as usize)?.as_ref()
+    }
+
+    /// The standing of the session in a slot.
+    pub(super) fn standing_mut(&mut self, slot: u32) -> Option<&mut Standing> {
+        self.standings.get_mut(slot as usize)?.as_mut()
+    }
+
     /// The slot of a session, as long as it is registered.
     pub(super) fn slot(&self, id: SessionId) -> Option<u32> {
         self.by_id.get(&id).copied()
@@ -130,10 +160,10 @@ impl Sessions {
     }
 
     /// Sessions in order of registration, from behind number `after` on.
-    pub(super) fn after(&self, after: u64) -> impl Iterator<Item = &Session> {
+    pub(super) fn after(&self, after: u64) -> impl Iterator<Item = (&Session, &Standing)> {
         self.by_number
             .range((Bound::Excluded(after), Bound::Unbounded))
-            .filter_map(|(_, slot)| self.get(*slot))
+            .filter_map(|(_, slot)| Some((self.get(*slot)?, self.standing(*slot)?)))
     }
 
     /// Registers a session. Its id, name and address must not be registered.
@@ -142,6 +172,7 @@ impl Sessions {
             Some(slot) => slot,
             None => {
                 self.slots.push(None);
+                self.standings.push(None);
                 u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
             }
         };
@@ -152,7 +183,12 @@ impl Sessions {
         }
         self.by_number.insert(session.number, slot);
         *self.per_account.entry(session.account).or_default() += 1;
-        if let Some(place) = self.slots.get_mut(slot as usize) {
+        let places = (
+            self.slots.get_mut(slot as usize),
+            self.standings.get_mut(slot as usize),
+        );
+        if let (Some(place), Some(standing)) = places {
+            *standing = Some(Standing::new(Arc::clone(&session.card)));
             *place = Some(session);
         }
     }
@@ -161,6 +197,9 @@ impl Sessions {
     pub(super) fn remove(&mut self, id: SessionId) -> Option<(u32, Session)> {
         let slot = self.by_id.remove(&id)?;
         let session = self.slots.get_mut(slot as usize)?.take()?;
+        if let Some(standing) = self.standings.get_mut(slot as usize) {
+            *standing = None;
+        }
         self.by_name.remove(&session.card.label.name);
         if let Some(address) = session.card.address {
             self.by_address.remove(&address);
