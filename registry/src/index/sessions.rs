@@ -183,10 +183,7 @@ impl Sessions {
         }
         self.by_number.insert(session.number, slot);
         *self.per_account.entry(session.account).or_default() += 1;
-        let places = (
-            self.slots.get_mut(slot as usize),
-            self.standings.get_mut(slot as usize),
-        );
+        let places = (self.slots.get_mut(slot as usize), self.standings.get_mut(slot as usize));
         if let (Some(place), Some(standing)) = places {
             *standing = Some(Standing::new(Arc::clone(&session.card)));
             *place = Some(session);
