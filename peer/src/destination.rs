@@ -2,9 +2,10 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use tokio::{sync::OnceCell, task::spawn_blocking};
+use tokio::sync::OnceCell;
 
 use crate::{
+    blocking,
     error::PeerError,
     library::{Durability, Target},
 };
@@ -29,7 +30,9 @@ impl Destination {
             durability,
             target: Arc::default(),
         };
-        if tokio::fs::try_exists(&destination.path).await.unwrap_or(true) {
+        let path = destination.path.clone();
+        let exists = blocking::run(move || path.try_exists()).await;
+        if !matches!(exists, Ok(Ok(false))) {
             destination.open().await?;
         }
         Ok(destination)
@@ -43,7 +46,7 @@ impl Destination {
     pub async fn open(&self) -> Result<&Target, PeerError> {
         let opening = || async {
             let (path, durability) = (self.path.clone(), self.durability);
-            let opened = spawn_blocking(move || Target::open(&path, durability)).await;
+            let opened = blocking::run(move || Target::open(&path, durability)).await;
             let opened =
                 opened.map_err(|error| PeerError::system("opening the target folder")(io::Error::other(error)));
             Ok::<Target, PeerError>(opened??)
@@ -60,7 +63,7 @@ impl Destination {
         let Some(target) = self.target.get().cloned() else {
             return Ok(());
         };
-        let finished = spawn_blocking(move || target.finish()).await;
+        let finished = blocking::run(move || target.finish()).await;
         finished.map_err(|error| PeerError::system("writing to the disk")(io::Error::other(error)))??;
         Ok(())
     }

@@ -14,6 +14,7 @@ use p2p_ci::{
 };
 
 use crate::{
+    blocking,
     commands::Context,
     destination::Destination,
     error::{PeerError, no_such_peer},
@@ -201,7 +202,7 @@ impl Getter {
     /// The file that is there already, with its digest.
     async fn present(&self, key: DocumentKey) -> Result<Option<(PathBuf, Sha256)>, PeerError> {
         let target = self.destination.open().await?.clone();
-        let existing = tokio::task::spawn_blocking(move || target.existing(key)).await;
+        let existing = blocking::run(move || target.existing(key)).await;
         let existing =
             existing.map_err(|error| PeerError::system("looking at the target")(std::io::Error::other(error)))??;
         Ok(existing.map(|file| (file.path, file.sha256)))

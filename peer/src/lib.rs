@@ -14,6 +14,7 @@
 //!   running peer tells about itself on disk.
 
 pub mod backoff;
+mod blocking;
 pub mod commands;
 pub mod config;
 pub mod destination;

@@ -180,7 +180,7 @@ fn failure_of(error: &LibraryError) -> Failure {
 
 /// Runs blocking work off the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
+    crate::blocking::run(work).await.map_err(|error| {
         tracing::error!(%error, "reading a document failed unexpectedly");
         Failure::new(
             Reason::Internal,

@@ -16,6 +16,7 @@ mod json;
 mod presence_test;
 mod process;
 mod procfs;
+mod sim;
 mod space;
 mod tidy;
 mod tools;
@@ -54,6 +55,8 @@ enum Command {
     PresenceTest(presence_test::Options),
     /// Measure this project beside rsync, curl and others, on this machine
     Bench(bench::Options),
+    /// Simulate a registry and peers on a network with faults, seed after seed, and check what must hold
+    Sim(sim::Options),
     /// Check the house rules
     Tidy,
     /// Run every check that CI runs
@@ -92,6 +95,7 @@ fn run(command: &Command) -> Result<Outcome> {
         Command::ComposeTest => compose_test::run(),
         Command::PresenceTest(options) => presence_test::run(options),
         Command::Bench(options) => bench::run(options).map(Outcome::Passed),
+        Command::Sim(options) => sim::run(options),
         Command::Tidy => tidy::run(&workspace::root()).map(Outcome::Passed),
         Command::Ci => ci::run().map(Outcome::Passed),
     }

@@ -27,7 +27,6 @@ use super::{
     digest::{self, NoDigest},
     error::StoreError,
     lock,
-    name::FileName,
     part::{MAX_TRIES, PartFile, Stored},
     report::SkipReason,
     sweep,
@@ -159,7 +158,7 @@ impl Target {
     pub fn existing(&self, key: DocumentKey) -> Result<Option<Existing>, StoreError> {
         let inner = &self.inner;
         let file_name = key.file_name();
-        let own = own_name(key);
+        let own = Candidate::own(key);
         let mut buffer = vec![0; BUFFER_BYTES];
         match inner.digest(own.clone(), &mut buffer) {
             Ok(found) => return Ok(Some(found)),
@@ -327,7 +326,7 @@ impl TargetInner {
 
     /// Whether the document's file is there with the document's bytes.
     pub(super) fn holds(&self, id: DocumentId) -> bool {
-        let found = self.digest(own_name(id.key), &mut vec![0; BUFFER_BYTES]);
+        let found = self.digest(Candidate::own(id.key), &mut vec![0; BUFFER_BYTES]);
         found.is_ok_and(|found| found.sha256 == id.sha256)
     }
 
@@ -381,19 +380,6 @@ fn check_size(document_id: DocumentId, size_bytes: u64) -> Result<(), StoreError
         });
     }
     Ok(())
-}
-
-/// The file under whose name a document is stored.
-fn own_name(key: DocumentKey) -> Candidate {
-    Candidate {
-        path: PathBuf::from(key.file_name()),
-        name: FileName {
-            key,
-            compressed: false,
-            padded: false,
-            lower_case: true,
-        },
-    }
 }
 
 impl Drop for TargetInner {

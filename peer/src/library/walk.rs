@@ -9,7 +9,7 @@ use std::{
 };
 
 use cap_std::fs::{Dir, DirEntry};
-use p2p_ci::limits;
+use p2p_ci::{document::DocumentKey, limits};
 use rustix::fs::AtFlags;
 
 use super::{
@@ -45,6 +45,19 @@ pub(super) struct Candidate {
 pub(super) type Precedence<'a> = (usize, Option<&'a Path>, (bool, bool, bool), &'a Path);
 
 impl Candidate {
+    /// The file that a document is stored as.
+    pub(super) fn own(key: DocumentKey) -> Self {
+        Self {
+            path: PathBuf::from(key.file_name()),
+            name: FileName {
+                key,
+                compressed: false,
+                padded: false,
+                lower_case: true,
+            },
+        }
+    }
+
     /// Orders the files that name one document: the least is shared.
     pub(super) fn precedence(&self) -> Precedence<'_> {
         (

@@ -1,0 +1,343 @@
+//! What runs on the simulated hosts: the registry, peers, and a client that looks at everything again and again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use p2p_ci::{
+    client::{CallError, registry::RegistryClient},
+    digest::DigestPrefix,
+    document::{Format, RfcRange},
+    limits::MAX_HOLDERS,
+    message::{IndexFilter, ListQuery, Reachability},
+    registry_url::RegistryUrl,
+};
+use peer::{
+    commands::Context,
+    destination::Destination,
+    getter::{Getter, How, Wish},
+    library::{Durability, Library},
+    limits::DRAIN_GRACE,
+    node::{Node, NodeConfig},
+    uplink::NodeEvent,
+};
+use tokio::{
+    sync::{broadcast::error::RecvError, mpsc},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    documents,
+    network::{dialer, listen},
+    truth::{Download, PeerTruth, Session, SharedTruth, View, now},
+};
+
+/// The registry's host.
+pub(crate) const REGISTRY: &str = "registry";
+
+/// The host of the client that looks.
+pub(crate) const OBSERVER: &str = "observer";
+
+const REGISTRY_PORT: u16 = 7734;
+
+/// The port on which each peer serves documents.
+const PEER_PORT: u16 = 40_000;
+
+/// How often the client looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long a look may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+type Software = Result<(), Box<dyn Error>>;
+
+fn registry_url() -> RegistryUrl {
+    RegistryUrl {
+        host: REGISTRY.to_owned(),
+        port: REGISTRY_PORT,
+    }
+}
+
+/// Where a host is told what to do; to be taken anew by each of its processes.
+#[derive(Debug)]
+pub(crate) struct Orders<T>(Arc<Mutex<Option<mpsc::UnboundedSender<T>>>>);
+
+impl<T> Clone for Orders<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Orders<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Orders<T> {
+    fn take(&self) -> mpsc::UnboundedReceiver<T> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        receiver
+    }
+
+    /// Gives an order; says whether there is a process that takes it.
+    pub(crate) fn give(&self, order: T) -> bool {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sender.as_ref().is_some_and(|sender| sender.send(order).is_ok())
+    }
+}
+
+/// Runs a registry until it is ordered to end.
+pub(crate) async fn registry(orders: Orders<()>, truth: SharedTruth) -> Software {
+    let mut orders = orders.take();
+    let address = SocketAddr::new(turmoil::lookup(REGISTRY), REGISTRY_PORT);
+    let incoming = listen(REGISTRY_PORT).await?;
+    let server = registry::Server::serve(registry::Config::at(address), incoming, dialer()).await?;
+    truth.lock().tell(now(), "registry: serves");
+    let _ended = orders.recv().await;
+    let began = now();
+    let all_went = server.shutdown().await;
+    let took = now().saturating_sub(began);
+    let mut truth = truth.lock();
+    truth.registry_ended = Some(took);
+    truth.tell(now(), format!("registry: ended, {all_went}"));
+    Ok(())
+}
+
+/// What a peer is told to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Order {
+    Get(u32),
+    Put(u32),
+    Take(u32),
+    Leave,
+}
+
+/// A peer and its folders, which outlive its processes.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) index: usize,
+    pub(crate) name: &'static str,
+    pub(crate) folder: PathBuf,
+    pub(crate) state: PathBuf,
+    pub(crate) orders: Orders<Order>,
+    pub(crate) truth: SharedTruth,
+}
+
+impl Peer {
+    fn with<T>(&self, change: impl FnOnce(&mut PeerTruth) -> T) -> Option<T> {
+        self.truth.lock().peers.get_mut(self.index).map(change)
+    }
+
+    fn tell(&self, what: &str) {
+        self.truth.lock().tell(now(), format!("{}: {what}", self.name));
+    }
+
+    /// Runs the peer's process until it is told to leave.
+    pub(crate) async fn run(self) -> Software {
+        let mut orders = self.orders.take();
+        self.with(|peer| (peer.up_since, peer.down_since, peer.session) = (Some(now()), None, None));
+        let (library, _) = Library::open(&self.folder, &self.state, &|_| {})?;
+        let mut config = NodeConfig::new(registry_url());
+        config.name = Some(self.name.parse()?);
+        config.watches_folder = false;
+        let address = SocketAddr::new(turmoil::lookup(self.name), PEER_PORT);
+        let incoming = listen(PEER_PORT).await?;
+        let node = Node::start_on(config, library.clone(), dialer(), incoming, address).await?;
+        let mut events = node.events();
+        let mut downloads = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                event = events.recv() => match event {
+                    Ok(event) => self.note(event),
+                    Err(RecvError::Lagged(_)) => self.tell("missed events"),
+                    Err(RecvError::Closed) => return Err("the peer has no events any more".into()),
+                },
+                order = orders.recv() => match order {
+                    Some(Order::Get(number)) => drop(downloads.spawn(self.clone().get(number, library.clone()))),
+                    Some(Order::Put(number)) => self.put(number, &library)?,
+                    Some(Order::Take(number)) => self.take(number, &library)?,
+                    Some(Order::Leave) | None => break,
+                },
+            }
+        }
+        downloads.shutdown().await;
+        self.tell("is told to leave");
+        node.shutdown(DRAIN_GRACE).await;
+        self.with(|peer| (peer.up_since, peer.down_since, peer.session) = (None, Some(now()), None));
+        self.with(|peer| peer.has_left = true);
+        self.tell("has left");
+        Ok(())
+    }
+
+    fn note(&self, event: NodeEvent) {
+        match event {
+            NodeEvent::Registered { welcome, .. } => {
+                self.with(|peer| {
+                    peer.session = Some(Session {
+                        id: welcome.session_id,
+                        reachable_since: None,
+                        announced: BTreeMap::new(),
+                    });
+                });
+                self.tell(&format!("registered as {}", welcome.session_id));
+            }
+            NodeEvent::Reachability(notice) => {
+                self.with(|peer| {
+                    let since = (notice.reachability == Reachability::Reachable).then(now);
+                    if let Some(session) = &mut peer.session {
+                        session.reachable_since = since;
+                    }
+                });
+                self.tell(&format!("{:?} {}", notice.reachability, notice.detail));
+            }
+            NodeEvent::Announced(keys) => {
+                self.tell(&format!("announced {}", keys.len()));
+                self.with(|peer| {
+                    if let Some(session) = &mut peer.session {
+                        session.announced.extend(keys.into_iter().map(|key| (key, now())));
+                    }
+                });
+            }
+            NodeEvent::Withdrawn(keys) => {
+                self.tell(&format!("withdrew {}", keys.len()));
+                self.with(|peer| {
+                    if let Some(session) = &mut peer.session {
+                        session.announced.retain(|key, _| !keys.contains(key));
+                    }
+                });
+            }
+            NodeEvent::Disconnected { reason, retry_in } => {
+                self.with(|peer| peer.session = None);
+                self.tell(&format!("disconnected, {reason}, {} ms", retry_in.as_millis()));
+            }
+            other => self.tell(&format!("{other:?}")),
+        }
+    }
+
+    fn put(&self, number: u32, library: &Library) -> Software {
+        let Some(key) = documents::key(number) else {
+            return Ok(());
+        };
+        self.with(|peer| {
+            peer.ever.insert(number);
+            // What was said of an earlier file of this number is no promise any more.
+            peer.session.as_mut().map(|session| session.announced.remove(&key))
+        });
+        documents::put(&self.folder, number)?;
+        library.rescan()?;
+        self.with(|peer| peer.removed.remove(&key));
+        self.tell(&format!("has {number}"));
+        Ok(())
+    }
+
+    fn take(&self, number: u32, library: &Library) -> Software {
+        let Some(key) = documents::key(number) else {
+            return Ok(());
+        };
+        self.with(|peer| peer.removed.insert(key, now()));
+        let was_there = std::fs::remove_file(self.folder.join(key.file_name())).is_ok();
+        library.rescan()?;
+        self.tell(&format!("has no {number} any more, {was_there}"));
+        Ok(())
+    }
+
+    async fn get(self, number: u32, library: Library) {
+        let place = {
+            let mut truth = self.truth.lock();
+            truth.downloads.push(Download {
+                peer: self.index,
+                number,
+                began: now(),
+                ended: None,
+            });
+            truth.downloads.len() - 1
+        };
+        let result = self.download(number, library).await.map_err(|error| error.to_string());
+        self.tell(&format!("get {number}: {result:?}"));
+        if let Some(download) = self.truth.lock().downloads.get_mut(place) {
+            download.ended = Some((now(), result));
+        }
+    }
+
+    async fn download(&self, number: u32, library: Library) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let context = Context {
+            registry: registry_url(),
+            dialer: dialer(),
+        };
+        let client = context.connect().await?;
+        let destination = Destination::new(self.folder.clone(), Durability::None).await?;
+        let wish = Wish {
+            format: Format::Txt,
+            from: None,
+            sha256_prefix: DigestPrefix::default(),
+            replace: false,
+        };
+        let key = documents::key(number).ok_or("no such number")?;
+        let got = Getter::new(context, client, destination, wish)
+            .get(key.number, |_| {}, &|_| {})
+            .await?;
+        if let How::Fetched(_) = got.how {
+            self.with(|peer| {
+                peer.ever.insert(number);
+                peer.removed.remove(&key);
+            });
+            library.adopt(got.entry.document)?;
+        }
+        Ok(())
+    }
+}
+
+/// Asks the registry for everything, again and again.
+pub(crate) async fn observe(truth: SharedTruth) -> Software {
+    loop {
+        let began = now();
+        if let Ok(Ok((peers, holders))) = timeout(LOOK_TIMEOUT, look()).await {
+            let ended = now();
+            truth.lock().views.push(View {
+                began,
+                ended,
+                peers,
+                holders,
+            });
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+type Looked = (
+    BTreeMap<String, (p2p_ci::identity::SessionId, Reachability)>,
+    BTreeMap<p2p_ci::document::DocumentKey, BTreeSet<String>>,
+);
+
+async fn look() -> Result<Looked, CallError> {
+    let client = RegistryClient::connect(&dialer(), &registry_url()).await?;
+    let mut peers = BTreeMap::new();
+    let mut answers = client.list_peers().await?;
+    while let Some(peer) = answers.next().await? {
+        peers.insert(peer.name.to_string(), (peer.id, peer.reachability));
+    }
+    let query = ListQuery {
+        filter: IndexFilter {
+            range: RfcRange::ALL,
+            format: None,
+        },
+        peer: None,
+        max_holders: MAX_HOLDERS,
+    };
+    let mut holders: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    let mut answers = client.list_documents(query).await?;
+    while let Some(entry) = answers.next().await? {
+        let names = entry.holders.iter().map(|holder| holder.name.to_string());
+        holders.entry(entry.document.id.key).or_default().extend(names);
+    }
+    Ok((peers, holders))
+}

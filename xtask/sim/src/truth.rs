@@ -1,0 +1,94 @@
+//! What really happened in a simulation: what hosts and faults did, and what a client saw, each with its time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use p2p_ci::{document::DocumentKey, identity::SessionId, message::Reachability};
+
+/// A time of the simulation, from its beginning.
+pub(crate) type Time = Duration;
+
+/// The time as it is on the host that asks.
+pub(crate) fn now() -> Time {
+    turmoil::sim_elapsed().unwrap_or_default()
+}
+
+/// One peer.
+#[derive(Debug, Default)]
+pub(crate) struct PeerTruth {
+    /// Since when its process runs.
+    pub(crate) up_since: Option<Time>,
+    /// Since when it does not.
+    pub(crate) down_since: Option<Time>,
+    /// Whether it ended as it was told to, instead of being killed.
+    pub(crate) has_left: bool,
+    /// The session that it believes to have.
+    pub(crate) session: Option<Session>,
+    /// What was ever in its folder.
+    pub(crate) ever: BTreeSet<u32>,
+    /// What was taken out of its folder, and when.
+    pub(crate) removed: BTreeMap<DocumentKey, Time>,
+}
+
+/// A session, as its peer sees it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    /// Since when others are told of the peer.
+    pub(crate) reachable_since: Option<Time>,
+    /// What the registry acknowledged, and when.
+    pub(crate) announced: BTreeMap<DocumentKey, Time>,
+}
+
+/// What a client saw that asked the registry for everything.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) began: Time,
+    pub(crate) ended: Time,
+    /// The active peers, by name.
+    pub(crate) peers: BTreeMap<String, (SessionId, Reachability)>,
+    /// Who holds what.
+    pub(crate) holders: BTreeMap<DocumentKey, BTreeSet<String>>,
+}
+
+/// A download that a peer was told to make.
+#[derive(Debug, Clone)]
+pub(crate) struct Download {
+    pub(crate) peer: usize,
+    pub(crate) number: u32,
+    pub(crate) began: Time,
+    /// When it ended, and why without the document if so.
+    pub(crate) ended: Option<(Time, Result<(), String>)>,
+}
+
+/// Everything of one simulation.
+#[derive(Debug, Default)]
+pub(crate) struct Truth {
+    pub(crate) peers: Vec<PeerTruth>,
+    /// Not yet looked at by the checker.
+    pub(crate) views: Vec<View>,
+    pub(crate) downloads: Vec<Download>,
+    /// How long a registry took to end that was told to, and whether all went along.
+    pub(crate) registry_ended: Option<Time>,
+    pub(crate) trace: Vec<String>,
+}
+
+impl Truth {
+    /// Adds a line to the trace.
+    pub(crate) fn tell(&mut self, time: Time, what: impl AsRef<str>) {
+        self.trace.push(format!("{:9.3} {}", time.as_secs_f64(), what.as_ref()));
+    }
+}
+
+/// The truth, shared by all hosts. One thread runs them all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedTruth(Arc<Mutex<Truth>>);
+
+impl SharedTruth {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Truth> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
