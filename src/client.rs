@@ -1,6 +1,7 @@
 //! Typed clients of both services: values in, values out, a deadline around every wait.
 
 pub mod file_transfer;
+mod health;
 mod many;
 pub mod registry;
 pub mod stranger;
@@ -8,12 +9,12 @@ pub mod stranger;
 use std::{error::Error, fmt, time::Duration};
 
 use tonic::{Code, Status, Streaming};
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
+pub use self::health::check_health;
 use crate::{
     failure::{Failure, bounded},
     limits,
-    transport::{Dialer, Received, Traffic, connect},
+    transport::Received,
     wire::ProtocolError,
 };
 
@@ -233,28 +234,6 @@ async fn unless_silent<T>(
         if received.bytes() - before < PROGRESS_BYTES {
             let what = format!("the next message ({} s)", limit.as_secs());
             return Err(CallError::TimedOut { what });
-        }
-    }
-}
-
-/// Asks the server at `address` whether `service` is being served; an empty name asks for the server as a whole.
-///
-/// # Errors
-///
-/// Every [`CallError`]; [`CallError::Violation`] when the server says that it is not serving.
-pub async fn check_health(dialer: &Dialer, address: std::net::SocketAddr, service: &str) -> Result<(), CallError> {
-    let (channel, _) = connect(dialer, address, Traffic::Control).await?;
-    let mut client = HealthClient::new(channel);
-    let request = HealthCheckRequest {
-        service: service.to_owned(),
-    };
-    let response = within("the health check", client.check(request))
-        .await
-        .map_err(|error| error.at(&address))?;
-    match response.into_inner().status() {
-        ServingStatus::Serving => Ok(()),
-        ServingStatus::Unknown | ServingStatus::NotServing | ServingStatus::ServiceUnknown => {
-            Err(CallError::Violation(format!("{address} is up but not serving")))
         }
     }
 }

@@ -232,6 +232,24 @@ impl AsyncWrite for Metered {
     }
 }
 
+/// Connects to `address`.
+///
+/// # Errors
+///
+/// [`CallError::Unreachable`] or [`CallError::TimedOut`] when no connection can be made within
+/// [`limits::CONNECT_TIMEOUT`].
+pub(crate) async fn dial(dialer: &Dialer, address: SocketAddr) -> Result<Box<dyn Io>, CallError> {
+    tokio::time::timeout(limits::CONNECT_TIMEOUT, dialer.dial(address))
+        .await
+        .map_err(|_| CallError::TimedOut {
+            what: format!("connecting to {address}"),
+        })?
+        .map_err(|error| CallError::Unreachable {
+            address: address.to_string(),
+            detail: error.to_string(),
+        })
+}
+
 /// Connects to `address` and speaks gRPC there; also returns what counts the connection's received bytes.
 ///
 /// # Errors
@@ -257,12 +275,7 @@ pub async fn connect(dialer: &Dialer, address: SocketAddr, traffic: Traffic) -> 
             .initial_stream_window_size(window_bytes)
             .initial_connection_window_size(window_bytes),
     };
-    let io = tokio::time::timeout(limits::CONNECT_TIMEOUT, dialer.dial(address))
-        .await
-        .map_err(|_| CallError::TimedOut {
-            what: format!("connecting to {address}"),
-        })?
-        .map_err(|error| unreachable(error.to_string()))?;
+    let io = dial(dialer, address).await?;
     // One connection, made here, so that its error is told as it is. A channel that lost it does not make another:
     // whoever uses it decides whether, when and where to connect again.
     let received = Received::default();

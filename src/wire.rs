@@ -9,7 +9,7 @@ pub mod file_transfer;
 mod fingerprint;
 pub mod found;
 pub mod many;
-mod prefix;
+pub(crate) mod prefix;
 mod query;
 pub mod registry;
 pub mod watch;
