@@ -47,7 +47,7 @@ pub(crate) fn bytes(number: u32) -> Vec<u8> {
 
 /// When all files were written, in seconds from 1970: long ago. A new one is left alone until it has settled, by the clock
 /// of the wall, which does not go by the simulation; and what is said of a document must be the same each time.
-const WRITTEN: Duration = Duration::from_secs(1_000_000_000);
+pub(crate) const WRITTEN: Duration = Duration::from_secs(1_000_000_000);
 
 /// Puts a document into a folder.
 pub(crate) fn put(folder: &Path, number: u32) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -57,11 +58,18 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Software = Result<(), Box<dyn Error>>;
 
-fn registry_url() -> RegistryUrl {
+pub(crate) fn registry_url() -> RegistryUrl {
     RegistryUrl {
         host: REGISTRY.to_owned(),
         port: REGISTRY_PORT,
     }
+}
+
+/// Does `work` on a thread of its own, and waits for it. How often a library looks at its folder until all files have
+/// settled goes by the clock of the wall, and each look draws keys for hash tables: here, those of another thread.
+fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let done = thread::scope(|scope| scope.spawn(work).join());
+    done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
 }
 
 /// Where a host is told what to do; to be taken anew by each of its processes.
@@ -144,7 +152,7 @@ impl Peer {
     pub(crate) async fn run(self) -> Software {
         let mut orders = self.orders.take();
         self.with(|peer| (peer.up_since, peer.down_since, peer.session) = (Some(now()), None, None));
-        let (library, _) = Library::open(&self.folder, &self.state, &|_| {})?;
+        let (library, _) = apart(|| Library::open(&self.folder, &self.state, &|_| {}))?;
         let mut config = NodeConfig::new(registry_url());
         config.name = Some(self.name.parse()?);
         config.watches_folder = false;
@@ -233,7 +241,7 @@ impl Peer {
             peer.session.as_mut().map(|session| session.announced.remove(&key))
         });
         documents::put(&self.folder, number)?;
-        library.rescan()?;
+        apart(|| library.rescan())?;
         self.with(|peer| peer.removed.remove(&key));
         self.tell(&format!("has {number}"));
         Ok(())
@@ -245,7 +253,7 @@ impl Peer {
         };
         self.with(|peer| peer.removed.insert(key, now()));
         let was_there = std::fs::remove_file(self.folder.join(key.file_name())).is_ok();
-        library.rescan()?;
+        apart(|| library.rescan())?;
         self.tell(&format!("has no {number} any more, {was_there}"));
         Ok(())
     }

@@ -6,6 +6,7 @@
 mod checker;
 mod documents;
 mod hosts;
+mod liar;
 mod network;
 mod randomness;
 mod script;

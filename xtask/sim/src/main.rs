@@ -53,6 +53,7 @@ struct Tally {
     views: usize,
     wanted: usize,
     came: usize,
+    lies: usize,
 }
 
 fn main() -> Result<ExitCode> {
@@ -83,9 +84,10 @@ fn main() -> Result<ExitCode> {
         views,
         wanted,
         came,
+        lies,
     } = tally;
     println!(
-        "{} seeds in {:.0} s: {views} looks at the registry, {came} of {wanted} downloads; {} seeds with violations",
+        "{} seeds in {:.0} s: {views} looks at the registry, {came} of {wanted} downloads, {lies} lies; {} seeds with violations",
         arguments.seeds,
         began.elapsed().as_secs_f64(),
         failed.len()
@@ -107,13 +109,14 @@ fn now() -> Instant {
 
 /// Runs a seed in this process.
 fn simulate(seed: u64) -> Result<ExitCode> {
+    p2p_ci::logging::init("off");
     let outcome = sim::run(seed)?;
     outcome.trace.iter().for_each(|line| println!("{line}"));
     for violation in &outcome.violations {
         println!("{VIOLATION}{}: {}", violation.invariant, violation.what);
     }
     let (wanted, came) = outcome.downloads;
-    println!("{FIGURES}{} {wanted} {came}", outcome.views);
+    println!("{FIGURES}{} {wanted} {came} {}", outcome.views, outcome.lies);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -140,13 +143,14 @@ fn judge(seed: u64, arguments: &Arguments, tally: &Mutex<Tally>) -> Result<()> {
         .find_map(|line| line.strip_prefix(FIGURES))
         .unwrap_or_default();
     let figures: Vec<usize> = figures.split(' ').filter_map(|figure| figure.parse().ok()).collect();
-    let [views, wanted, came] = figures[..] else {
+    let [views, wanted, came, lies] = figures[..] else {
         bail!("it printed no figures");
     };
     let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
     tally.views += views;
     tally.wanted += wanted;
     tally.came += came;
+    tally.lies += lies;
     if arguments.trace {
         print!("{told}");
     }

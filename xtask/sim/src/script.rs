@@ -58,6 +58,8 @@ pub(crate) enum Deed {
 pub(crate) struct Script {
     /// What each peer has at first.
     pub(crate) folders: Vec<Vec<u32>>,
+    /// What the liar says to have; nothing where there is none.
+    pub(crate) lies: Vec<u32>,
     pub(crate) deeds: Vec<(Time, Deed)>,
     /// How likely it is that a message breaks its link until the next one.
     pub(crate) loss: f64,
@@ -70,6 +72,8 @@ impl Script {
         let folders = (0..PEERS)
             .map(|_| (1..=NUMBERS).filter(|_| rng.random_bool(0.4)).collect())
             .collect();
+        let share = if rng.random_bool(0.5) { 0.5 } else { 0.0 };
+        let lies = (1..=NUMBERS).filter(|_| rng.random_bool(share)).collect();
         let mut deeds = Vec::new();
         for _ in 0..rng.random_range(1..8) {
             let fault = draw_fault(&mut rng);
@@ -89,7 +93,12 @@ impl Script {
         }
         deeds.sort_by_key(|(time, _)| *time);
         let loss = if rng.random_bool(0.25) { 0.002 } else { 0.0 };
-        Self { folders, deeds, loss }
+        Self {
+            folders,
+            lies,
+            deeds,
+            loss,
+        }
     }
 }
 

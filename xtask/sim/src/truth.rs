@@ -71,6 +71,8 @@ pub(crate) struct Truth {
     /// Not yet looked at by the checker.
     pub(crate) views: Vec<View>,
     pub(crate) downloads: Vec<Download>,
+    /// What the liar sent instead of documents.
+    pub(crate) lies: usize,
     /// How long a registry took to end that was told to, and whether all went along.
     pub(crate) registry_ended: Option<Time>,
     pub(crate) trace: Vec<String>,

@@ -12,6 +12,7 @@ use crate::{
     checker::{self, LATENCY, Violation, Way},
     documents,
     hosts::{self, OBSERVER, Order, Orders, Peer, REGISTRY},
+    liar::{self, LIAR},
     script::{Deed, FAULTS_END, PEERS, Script},
     truth::{PeerTruth, SharedTruth, Time, View},
 };
@@ -48,6 +49,8 @@ pub struct Outcome {
     pub views: usize,
     /// Downloads that were asked for, and those of them that came.
     pub downloads: (usize, usize),
+    /// Times that a holder sent something else than it was asked for.
+    pub lies: usize,
 }
 
 struct World<'a> {
@@ -82,6 +85,7 @@ pub(crate) fn run(seed: u64) -> Result<Outcome> {
         .filter(|download| matches!(download.ended, Some((_, Ok(())))));
     Ok(Outcome {
         downloads: (truth.downloads.len(), came.count()),
+        lies: truth.lies,
         trace: truth.trace.clone(),
         views: world.views,
         violations: world.violations.clone(),
@@ -126,6 +130,11 @@ impl World<'_> {
         for peer in &peers {
             let peer = peer.clone();
             sim.host(peer.name, move || peer.clone().run());
+        }
+        if !script.lies.is_empty() {
+            let numbers = script.lies.clone();
+            let of_liar = truth.clone();
+            sim.host(LIAR, move || liar::run(numbers.clone(), of_liar.clone()));
         }
         let of_observer = truth.clone();
         sim.host(OBSERVER, move || hosts::observe(of_observer.clone()));
