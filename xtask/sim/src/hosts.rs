@@ -178,6 +178,8 @@ impl Peer {
             }
         }
         downloads.shutdown().await;
+        // Who is about to leave may be listed still or no longer.
+        self.with(|peer| peer.session = None);
         self.tell("is told to leave");
         node.shutdown(DRAIN_GRACE).await;
         self.with(|peer| (peer.up_since, peer.down_since, peer.session) = (None, Some(now()), None));
