@@ -1,5 +1,6 @@
 //! Typed clients of both services: values in, values out, a deadline around every wait.
 
+mod call;
 pub mod file_transfer;
 mod health;
 mod many;

@@ -7,13 +7,17 @@ use std::{net::SocketAddr, pin::pin};
 
 use bytes::{Bytes, BytesMut};
 use h2::client::{Builder, SendRequest};
-use http::{HeaderValue, Method, Request, StatusCode, Version, header};
+use http::Uri;
 use prost::Message as _;
 use tokio::io::BufWriter;
-use tonic::{Code, Status};
+use tonic::Status;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus};
 
-use super::{CallError, within};
+use super::{
+    CallError,
+    call::{accepted, check_status, request},
+    within,
+};
 use crate::{
     limits,
     transport::{Dialer, Io, dial},
@@ -73,22 +77,12 @@ async fn ask(
     let service = service.to_owned();
     let message = HealthCheckRequest { service }.encode_to_vec();
     let framed = [prefix(message.len()).as_slice(), &message].concat();
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(format!("http://{address}{PATH}"))
-        .version(Version::HTTP_2)
-        .header(header::TE, HeaderValue::from_static("trailers"))
-        .header(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
-        .body(())
-        .map_err(|error| Status::internal(error.to_string()))?;
-    let (response, mut sending) = requests.send_request(request, false).map_err(broken)?;
+    let uri: Uri = format!("http://{address}{PATH}")
+        .parse()
+        .map_err(|error| Status::internal(format!("{error}")))?;
+    let (response, mut sending) = requests.send_request(request(uri, ()), false).map_err(broken)?;
     sending.send_data(framed.into(), true).map_err(broken)?;
-    let response = response.await.map_err(broken)?;
-    check_status(Status::from_header_map(response.headers()))?;
-    if response.status() != StatusCode::OK {
-        return Err(Status::unknown(format!("HTTP status {}", response.status())));
-    }
-    let mut body = response.into_body();
+    let mut body = accepted(response.await.map_err(broken)?)?;
     let mut received = BytesMut::new();
     while let Some(data) = body.data().await {
         received.extend_from_slice(&data.map_err(broken)?);
@@ -97,20 +91,12 @@ async fn ask(
         }
     }
     let trailers = body.trailers().await.map_err(broken)?.unwrap_or_default();
-    check_status(Status::from_header_map(&trailers))?;
+    check_status(&trailers)?;
     let message = received
         .get(PREFIX_BYTES..)
         .filter(|message| received.starts_with(&prefix(message.len())));
     let message = message.ok_or_else(|| Status::internal("the answer is no message"))?;
     HealthCheckResponse::decode(message).map_err(|error| Status::internal(format!("the answer is no message: {error}")))
-}
-
-/// The status that headers or trailers tell, if it is an error.
-fn check_status(told: Option<Status>) -> Result<(), Status> {
-    match told {
-        Some(status) if status.code() != Code::Ok => Err(status),
-        Some(_) | None => Ok(()),
-    }
 }
 
 fn broken(error: h2::Error) -> Status {
@@ -122,7 +108,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use futures_core::future::BoxFuture;
-    use http::HeaderMap;
+    use http::{HeaderMap, HeaderValue};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
     use super::*;

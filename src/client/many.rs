@@ -3,7 +3,6 @@
 use std::{fmt, future::poll_fn, pin::Pin};
 
 use futures_core::Stream;
-use http::{HeaderValue, Request, StatusCode, header};
 use http_body::Body as _;
 use tonic::{
     Status,
@@ -13,7 +12,11 @@ use tonic::{
 };
 use tower::{Service as _, ServiceExt as _};
 
-use super::{CallError, unless_silent};
+use super::{
+    CallError,
+    call::{accepted, check_status, request},
+    unless_silent,
+};
 use crate::{
     codec::LeanCodec,
     limits,
@@ -38,20 +41,9 @@ pub(super) async fn call(
     let encoder = LeanCodec::<_, pb::DownloadManyResponse>::default().encoder();
     let requests = tokio_stream::StreamExt::map(requests, Ok);
     let body = EncodeBody::new_client(encoder, requests, None, Some(limits::MAX_TRANSFER_REQUEST_BYTES));
-    let mut request = Request::new(Body::new(body));
-    *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = http::Uri::from_static(PATH);
-    *request.version_mut() = http::Version::HTTP_2;
-    let headers = request.headers_mut();
-    headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let request = request(http::Uri::from_static(PATH), Body::new(body));
     let channel = channel.ready().await.map_err(of_transport)?;
-    let response = channel.call(request).await.map_err(of_transport)?;
-    match Status::from_header_map(response.headers()) {
-        Some(status) if status.code() != tonic::Code::Ok => Err(status),
-        _ if response.status() == StatusCode::OK => Ok(response.into_body()),
-        _ => Err(Status::unknown(format!("HTTP status {}", response.status()))),
-    }
+    accepted(channel.call(request).await.map_err(of_transport)?)
 }
 
 fn of_transport(error: tonic::transport::Error) -> Status {
@@ -104,10 +96,8 @@ impl ManyAnswers {
                 Ok(bytes) => self.decoder.push(bytes),
                 Err(frame) => {
                     let trailers = frame.into_trailers().unwrap_or_default();
-                    return match Status::from_header_map(&trailers) {
-                        Some(status) if status.code() != tonic::Code::Ok => Err(status.into()),
-                        Some(_) | None => self.end(),
-                    };
+                    check_status(&trailers)?;
+                    return self.end();
                 }
             }
         }
