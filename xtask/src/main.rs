@@ -56,6 +56,7 @@ enum Command {
     /// Measure this project beside rsync, curl and others, on this machine
     Bench(bench::Options),
     /// Simulate a registry and peers on a network with faults, seed after seed, and check what must hold
+    #[command(disable_help_flag = true)]
     Sim(sim::Options),
     /// Check the house rules
     Tidy,

@@ -13,42 +13,18 @@ use crate::{ci::Outcome, process, workspace};
 /// Ten thousand seeds take less.
 const LIMIT: Duration = Duration::from_secs(6 * 3600);
 
-/// What is simulated.
+/// What is simulated: the options of the package, which are told there only.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// How many seeds
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    seeds: u64,
-
-    /// The first seed
-    #[arg(long, value_name = "SEED", default_value_t = 1)]
-    from: u64,
-
-    /// Print everything that happens
-    #[arg(long)]
-    trace: bool,
-
-    /// Run each seed twice, and compare what happens
-    #[arg(long)]
-    twice: bool,
+    /// Options of the simulation; --help names them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<String>,
 }
 
 /// Runs the simulations.
 pub fn run(options: &Options) -> Result<Outcome> {
-    let (seeds, from) = (options.seeds.to_string(), options.from.to_string());
-    let mut arguments = vec![
-        "run",
-        "--release",
-        "-p",
-        "sim",
-        "--",
-        "--seeds",
-        &seeds,
-        "--from",
-        &from,
-    ];
-    arguments.extend(options.trace.then_some("--trace"));
-    arguments.extend(options.twice.then_some("--twice"));
-    process::run_visibly("the simulations", workspace::cargo(&arguments), LIMIT)?;
+    let mut command = workspace::cargo(&["run", "--release", "-p", "sim", "--"]);
+    command.args(&options.options);
+    process::run_visibly("the simulations", command, LIMIT)?;
     Ok(Outcome::Passed(String::new()))
 }

@@ -270,8 +270,7 @@ impl TargetInner {
         Ok(Dir::from_std_file(dir.into()))
     }
 
-    /// Has the folder for unfinished downloads opened anew: this one turned out to be removed. Not every file system tells
-    /// that by the number of its links (overlays in user space do not).
+    /// Has the folder for unfinished downloads opened anew: this one turned out to be removed.
     pub(super) fn forget_part_dir(&self) {
         *lock(&self.part_dir) = None;
     }

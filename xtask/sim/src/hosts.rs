@@ -48,7 +48,7 @@ pub(crate) const OBSERVER: &str = "observer";
 const REGISTRY_PORT: u16 = 7734;
 
 /// The port on which each peer serves documents.
-const PEER_PORT: u16 = 40_000;
+pub(crate) const PEER_PORT: u16 = 40_000;
 
 /// How often the client looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -110,11 +110,9 @@ pub(crate) async fn registry(orders: Orders<()>, truth: SharedTruth) -> Software
     let server = registry::Server::serve(registry::Config::at(address), incoming, dialer()).await?;
     truth.lock().tell(now(), "registry: serves");
     let _ended = orders.recv().await;
-    let began = now();
     let all_went = server.shutdown().await;
-    let took = now().saturating_sub(began);
     let mut truth = truth.lock();
-    truth.registry_ended = Some(took);
+    truth.registry_has_ended = true;
     truth.tell(now(), format!("registry: ended, {all_went}"));
     Ok(())
 }
@@ -151,7 +149,7 @@ impl Peer {
     /// Runs the peer's process until it is told to leave.
     pub(crate) async fn run(self) -> Software {
         let mut orders = self.orders.take();
-        self.with(|peer| (peer.up_since, peer.down_since, peer.session) = (Some(now()), None, None));
+        self.with(|peer| (peer.down_since, peer.session) = (None, None));
         let (library, _) = apart(|| Library::open(&self.folder, &self.state, &|_| {}))?;
         let mut config = NodeConfig::new(registry_url());
         config.name = Some(self.name.parse()?);
@@ -182,8 +180,7 @@ impl Peer {
         self.with(|peer| peer.session = None);
         self.tell("is told to leave");
         node.shutdown(DRAIN_GRACE).await;
-        self.with(|peer| (peer.up_since, peer.down_since, peer.session) = (None, Some(now()), None));
-        self.with(|peer| peer.has_left = true);
+        self.with(|peer| (peer.down_since, peer.has_left) = (Some(now()), true));
         self.tell("has left");
         Ok(())
     }
@@ -311,13 +308,7 @@ pub(crate) async fn observe(truth: SharedTruth) -> Software {
     loop {
         let began = now();
         if let Ok(Ok((peers, holders))) = timeout(LOOK_TIMEOUT, look()).await {
-            let ended = now();
-            truth.lock().views.push(View {
-                began,
-                ended,
-                peers,
-                holders,
-            });
+            truth.lock().views.push(View { began, peers, holders });
         }
         sleep(LOOK_INTERVAL).await;
     }

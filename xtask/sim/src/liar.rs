@@ -24,15 +24,13 @@ use tonic::{Request, Response, Status, Streaming, service::Routes};
 
 use crate::{
     documents,
-    hosts::registry_url,
+    hosts::{PEER_PORT, registry_url},
     network::{dialer, listen},
     truth::{SharedTruth, now},
 };
 
 /// Its host, and its name.
 pub(crate) const LIAR: &str = "mallory";
-
-const PORT: u16 = 40_000;
 
 /// How long it waits before it registers again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -79,7 +77,7 @@ pub(crate) async fn run(numbers: Vec<u32>, truth: SharedTruth) -> Result<(), Box
         .set_service_status(FILE_TRANSFER_SERVICE, tonic_health::ServingStatus::Serving)
         .await;
     let routes = Routes::new(FileTransferServer::new(Liar(truth))).add_service(health_service);
-    let _serving = Serving::spawn(routes, AllowedSources::default(), listen(PORT).await?);
+    let _serving = Serving::spawn(routes, AllowedSources::default(), listen(PEER_PORT).await?);
     loop {
         // Whatever ended the session: it comes back.
         let _ended = register(&numbers).await;
@@ -93,7 +91,7 @@ async fn register(numbers: &[u32]) -> Result<(), CallError> {
     let hello = Hello {
         protocol_version: limits::PROTOCOL_VERSION,
         name: LIAR.parse().map_err(|error| CallError::Violation(format!("{error}")))?,
-        port: Some(PORT),
+        port: Some(PEER_PORT),
         advertise: None,
         resume_token: None,
         fingerprints: Vec::new(),

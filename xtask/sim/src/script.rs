@@ -10,7 +10,7 @@ use crate::{documents::NUMBERS, truth::Time};
 pub(crate) const PEERS: usize = 5;
 
 /// When the first thing is done: everybody has registered by then.
-const QUIET_START: Duration = Duration::from_secs(5);
+pub(crate) const QUIET_START: Duration = Duration::from_secs(5);
 
 /// Until when faults begin.
 pub(crate) const FAULTS_END: Duration = Duration::from_secs(75);

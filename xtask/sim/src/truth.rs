@@ -19,9 +19,7 @@ pub(crate) fn now() -> Time {
 /// One peer.
 #[derive(Debug, Default)]
 pub(crate) struct PeerTruth {
-    /// Since when its process runs.
-    pub(crate) up_since: Option<Time>,
-    /// Since when it does not.
+    /// Since when its process does not run.
     pub(crate) down_since: Option<Time>,
     /// Whether it ended as it was told to, instead of being killed.
     pub(crate) has_left: bool,
@@ -47,7 +45,6 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) began: Time,
-    pub(crate) ended: Time,
     /// The active peers, by name.
     pub(crate) peers: BTreeMap<String, (SessionId, Reachability)>,
     /// Who holds what.
@@ -73,8 +70,8 @@ pub(crate) struct Truth {
     pub(crate) downloads: Vec<Download>,
     /// What the liar sent instead of documents.
     pub(crate) lies: usize,
-    /// How long a registry took to end that was told to, and whether all went along.
-    pub(crate) registry_ended: Option<Time>,
+    /// Whether the registry has ended, as it was told to.
+    pub(crate) registry_has_ended: bool,
     pub(crate) trace: Vec<String>,
 }
 

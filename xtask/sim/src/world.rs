@@ -13,7 +13,7 @@ use crate::{
     documents,
     hosts::{self, OBSERVER, Order, Orders, Peer, REGISTRY},
     liar::{self, LIAR},
-    script::{Deed, FAULTS_END, PEERS, Script},
+    script::{Deed, FAULTS_END, PEERS, QUIET_START, Script},
     truth::{PeerTruth, SharedTruth, Time, View},
 };
 
@@ -173,17 +173,10 @@ impl World<'_> {
             self.sim
                 .step()
                 .map_err(|error| anyhow!("at {:?}: {error}", self.now()))?;
-            let mut truth = self.truth.lock();
-            let views = std::mem::take(&mut truth.views);
+            let views = std::mem::take(&mut self.truth.lock().views);
             for view in views {
-                let found = checker::check_view(&view, &truth, &self.peers, &self.ways, self.loses);
-                for violation in &found {
-                    truth.tell(
-                        view.ended,
-                        format!("VIOLATION {}: {}", violation.invariant, violation.what),
-                    );
-                }
-                self.violations.extend(found);
+                let found = checker::check_view(&view, &self.truth.lock(), &self.peers, &self.ways, self.loses);
+                self.violate(found);
                 self.views += 1;
                 self.last_view = Some(view);
             }
@@ -199,12 +192,11 @@ impl World<'_> {
     }
 
     fn play(&mut self, script: &Script) -> Result<()> {
+        self.pass(QUIET_START)?;
+        self.sim.set_fail_rate(script.loss);
         for (time, deed) in &script.deeds {
             self.pass(*time)?;
             self.tell(format!("{deed:?}"));
-            if self.loses {
-                self.sim.set_fail_rate(script.loss);
-            }
             match *deed {
                 Deed::Begin(fault) => self.begin(fault),
                 Deed::End(fault) => self.end(fault),
@@ -231,14 +223,6 @@ impl World<'_> {
 
     /// Waits until everybody is back, and checks that they are.
     fn heal(&mut self) -> Result<()> {
-        for name in NAMES {
-            self.sim.release(name, REGISTRY);
-            self.sim.repair(name, REGISTRY);
-            for other in NAMES.into_iter().filter(|other| *other != name) {
-                self.sim.repair(name, other);
-            }
-        }
-        self.sim.repair(OBSERVER, REGISTRY);
         self.tell("everything is whole again");
         let now = self.now();
         self.pass(now + HEALING)?;
@@ -339,8 +323,9 @@ impl World<'_> {
         self.violate(found);
         let _taken = self.registry_orders.give(());
         let end = self.now() + ENDING + LATENCY;
-        self.pass_unless(end, |world| world.truth.lock().registry_ended.is_some())?;
-        if self.truth.lock().registry_ended.is_none() {
+        self.pass_unless(end, |world| world.truth.lock().registry_has_ended)?;
+        let has_ended = self.truth.lock().registry_has_ended;
+        if !has_ended {
             self.violate(vec![Violation {
                 invariant: "leaves in time",
                 what: REGISTRY.to_owned(),

@@ -16,6 +16,7 @@ fn seeds_hold() {
     let (holds, told) = sim(&["--seeds", "200"]);
     assert!(holds, "{told}");
     assert!(told.contains("200 seeds in"), "{told}");
+    assert!(!told.contains(", 0 lies"), "the liar was never asked: {told}");
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl World<'_> {
         self.sim.crash(name);
         let now = self.now();
         if let Some(truth) = self.truth.lock().peers.get_mut(peer) {
-            (truth.up_since, truth.down_since, truth.session) = (None, Some(now), None);
+            (truth.down_since, truth.session) = (Some(now), None);
         }
     }
 
