@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::{bench, compose_test, console, demo, grpcurl_test, presence_test, process, tidy, wait, workspace};
+use crate::{bench, compose_test, console, demo, faults, grpcurl_test, process, tidy, wait, workspace};
 
 /// No step of these takes this long, unless it hangs.
 const STEP_LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -61,9 +61,7 @@ pub fn run() -> Result<String> {
         demo::run(&demo::Options::standard()).map(Outcome::Passed)
     })?;
     check("grpcurl-test", &mut grpcurl_test::run)?;
-    check("presence-test", &mut || {
-        presence_test::run(&presence_test::Options::short())
-    })?;
+    check("faults --short", &mut || faults::run(&faults::Options::short()))?;
     check("bench --smoke", &mut || {
         bench::run(&bench::Options::smoke()).map(Outcome::Passed)
     })?;
@@ -149,7 +147,7 @@ fn print_table(lines: &[Line], took: Duration) {
                 error.to_string().lines().next().unwrap_or_default().to_owned(),
             ),
         };
-        println!("{name:<13} {verdict:<6} {:>11}  {text}", console::seconds(*took));
+        println!("{name:<14} {verdict:<6} {:>11}  {text}", console::seconds(*took));
     }
     println!();
 }

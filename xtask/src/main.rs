@@ -11,9 +11,9 @@ mod console;
 mod corpus;
 mod demo;
 mod documents;
+mod faults;
 mod grpcurl_test;
 mod json;
-mod presence_test;
 mod process;
 mod procfs;
 mod sim;
@@ -52,7 +52,7 @@ enum Command {
     /// Bring the containers of compose.yaml up, disturb them, and take them down
     ComposeTest,
     /// Kill, stop, cut off and move real peers, and measure how soon the registry knows
-    PresenceTest(presence_test::Options),
+    Faults(faults::Options),
     /// Measure this project beside rsync, curl and others, on this machine
     Bench(bench::Options),
     /// Simulate a registry and peers on a network with faults, seed after seed, and check what must hold
@@ -94,7 +94,7 @@ fn run(command: &Command) -> Result<Outcome> {
         Command::Corpus(options) => corpus::run(options).map(Outcome::Passed),
         Command::GrpcurlTest(options) => grpcurl_test::run_with(options),
         Command::ComposeTest => compose_test::run(),
-        Command::PresenceTest(options) => presence_test::run(options),
+        Command::Faults(options) => faults::run(options),
         Command::Bench(options) => bench::run(options).map(Outcome::Passed),
         Command::Sim(options) => sim::run(options),
         Command::Tidy => tidy::run(&workspace::root()).map(Outcome::Passed),

@@ -4,13 +4,16 @@ use std::{fs, path::Path, time::Duration};
 
 use anyhow::Result;
 
-use super::{Bench, Found, find, finish, slowest, write_document};
+use crate::faults::{Amount, Bench, Found, find, finish, slowest, write_document};
 use crate::{
     ci::Outcome,
     cluster::{Cluster, SOON},
     documents,
     wait::{self, Look},
 };
+
+/// Changes of each kind to a shared folder.
+const CHANGES: Amount = Amount { full: 20, short: 3 };
 
 /// How soon the registry must know.
 const SEEN_LIMIT: Duration = Duration::from_secs(2);
@@ -33,7 +36,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
         rows.iter().any(|row| row.reachability == "reachable")
     })?;
     let mut figures: Figures = ["added", "changed", "replaced", "moved in", "removed"].map(|what| (what, Vec::new()));
-    for (round, number) in (0..bench.amounts.changes).zip(FIRST..) {
+    for (round, number) in (0..bench.pick(CHANGES)).zip(FIRST..) {
         let moved = MOVED + (number - FIRST);
         let target = shared.join(format!("rfc{number}.txt"));
         let steps: [&dyn Fn() -> Result<Wanted>; 5] = [
@@ -67,7 +70,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
             took.push(wait_for_version(&cluster, what, number, digest)?);
         }
     }
-    check_folder(&shared, bench.amounts.changes)?;
+    check_folder(&shared, bench.pick(CHANGES))?;
     finish(cluster)?;
     let figures: Vec<String> = figures
         .iter()
@@ -76,7 +79,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
     Ok(Outcome::Passed(format!(
         "files seen within {} s, {} times each; slowest: {}",
         SEEN_LIMIT.as_secs(),
-        bench.amounts.changes,
+        bench.pick(CHANGES),
         figures.join(", ")
     )))
 }

@@ -5,8 +5,8 @@ use std::{thread, time::Duration};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 
-use super::{
-    Bench, finish,
+use crate::faults::{
+    Amount, Bench, finish,
     link::{Break, Link},
     reporter::{Reporter, field, is_event},
     slowest, write_document,
@@ -16,6 +16,12 @@ use crate::{
     cluster::{Cluster, SOON},
     wait,
 };
+
+/// The peers whose connections are cut. One that was cut off soon after its return waits for a second at most.
+const CUT_PEERS: Amount = Amount { full: 10, short: 4 };
+
+/// How often a connection is cut.
+const CUTS: Amount = Amount { full: 1000, short: 20 };
 
 /// How long the whole check may take; then fewer rounds must do.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
@@ -43,12 +49,12 @@ struct Flapper {
 pub fn run(bench: &Bench) -> Result<Outcome> {
     let mut cluster = bench.cluster()?;
     write_document(&cluster.make_folder("shared")?, NUMBER, "everybody's")?;
-    let names: Vec<String> = (1..=bench.amounts.cut_peers)
+    let names: Vec<String> = (1..=bench.pick(CUT_PEERS))
         .map(|index| format!("flapper-{index}"))
         .collect();
     let flappers = names.iter().map(|name| Flapper::start(&cluster, name));
     let mut flappers = flappers.collect::<Result<Vec<_>>>()?;
-    let each = bench.amounts.cuts / flappers.len().max(1);
+    let each = bench.pick(CUTS) / flappers.len().max(1);
     let cluster_now = &cluster;
     let cut: Vec<Result<Vec<Duration>>> = thread::scope(|scope| {
         let running: Vec<_> = flappers

@@ -4,8 +4,8 @@ use std::{path::Path, thread, time::Duration};
 
 use anyhow::{Result, anyhow, ensure};
 
-use super::{
-    Bench,
+use crate::faults::{
+    Amount, Bench,
     lan::{self, Lan},
     slowest, write_document,
 };
@@ -14,6 +14,12 @@ use crate::{
     console, documents, json,
     wait::{self, Look},
 };
+
+/// How often some peers are stopped.
+const STOPS: Amount = Amount { full: 3, short: 1 };
+
+/// Changes of a host's address.
+const MOVES: Amount = Amount { full: 5, short: 1 };
 
 /// How soon a peer must serve again after its address has changed.
 const SERVES_LIMIT: Duration = Duration::from_secs(20);
@@ -48,11 +54,11 @@ pub fn new_address(bench: &Bench) -> Result<Outcome> {
         "the first download failed"
     );
     let (mut at_once, mut carried) = (Vec::new(), Vec::new());
-    let moves = (LATER_ADDRESSES..).take(bench.amounts.moves);
+    let moves = (LATER_ADDRESSES..).take(bench.pick(MOVES));
     // Once more in the end, with a pause without any address.
     let moves = moves
         .map(|next| (next, false))
-        .chain(bench.amounts.extras.then_some((2, true)));
+        .chain((!bench.is_short).then_some((2, true)));
     for (next, pauses) in moves {
         let next_address = lan::address(next);
         let laptop = lan.host("laptop")?;
@@ -80,7 +86,7 @@ pub fn new_address(bench: &Bench) -> Result<Outcome> {
     Ok(Outcome::Passed(format!(
         "another address: {} of {} times a download from a third host succeeded within {} s, slowest after {}{pause}",
         at_once.len(),
-        bench.amounts.moves,
+        bench.pick(MOVES),
         SERVES_LIMIT.as_secs(),
         slowest(&at_once)
     )))
@@ -130,7 +136,7 @@ pub fn host_vanishes(bench: &Bench) -> Result<Outcome> {
     write_document(&lan.make_folder("shared")?, NUMBER, "only one")?;
     lan.join("ghost", "ghost", "shared")?;
     let (mut gone, mut back) = (Vec::new(), Vec::new());
-    for _ in 0..bench.amounts.stops {
+    for _ in 0..bench.pick(STOPS) {
         lan.wait_for_reachable("desk", &["ghost"])?;
         lan.cable("ghost", false)?;
         gone.push(lan.wait_for_peers(
@@ -148,7 +154,7 @@ pub fn host_vanishes(bench: &Bench) -> Result<Outcome> {
     Ok(Outcome::Passed(format!(
         "cable pulled: {} of {} times gone within {} s, slowest {}; back within {} s of its return, slowest {}",
         gone.len(),
-        bench.amounts.stops,
+        bench.pick(STOPS),
         GONE_LIMIT.as_secs(),
         slowest(&gone),
         BACK_LIMIT.as_secs(),

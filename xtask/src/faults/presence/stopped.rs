@@ -5,13 +5,19 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
-use super::{Bench, finish, slowest, write_document};
+use crate::faults::{Amount, Bench, finish, slowest, write_document};
 use crate::{
     ci::Outcome,
     cluster::SOON,
     procfs,
     wait::{self, Look},
 };
+
+/// How many peers are stopped at a time.
+const STOPPED_PEERS: Amount = Amount { full: 4, short: 1 };
+
+/// How often some peers are stopped.
+const STOPS: Amount = Amount { full: 3, short: 1 };
 
 /// How soon a peer must be gone that answers no more.
 const GONE_LIMIT: Duration = Duration::from_secs(20);
@@ -24,7 +30,7 @@ const FIRST: u32 = 20_001;
 /// Stops peers, and lets them go on.
 pub fn run(bench: &Bench) -> Result<Outcome> {
     let mut cluster = bench.cluster()?;
-    let names: Vec<String> = (1..=bench.amounts.stopped_peers)
+    let names: Vec<String> = (1..=bench.pick(STOPPED_PEERS))
         .map(|index| format!("sleeper-{index}"))
         .collect();
     for (name, number) in names.iter().zip(FIRST..) {
@@ -32,7 +38,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
         cluster.join(name, name)?;
     }
     let (mut gone, mut back) = (Vec::new(), Vec::new());
-    for _ in 0..bench.amounts.stops {
+    for _ in 0..bench.pick(STOPS) {
         for (name, number) in names.iter().zip(FIRST..) {
             cluster.wait_for_holders(number, &[name], SOON)?;
         }

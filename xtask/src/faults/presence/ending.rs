@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
-use super::{
-    Bench, finish, raw_client,
+use crate::faults::{
+    Amount, Bench, finish, raw_client,
     reporter::{Reporter, field, is_event},
     slowest, write_document,
 };
@@ -19,6 +19,9 @@ use crate::{
     cluster::{Cluster, SOON},
     wait,
 };
+
+/// Programs that are asked to end.
+const ENDINGS: Amount = Amount { full: 20, short: 2 };
 
 /// How long a registry may take to end, whatever its clients do.
 const END_LIMIT: Duration = Duration::from_secs(10);
@@ -47,7 +50,7 @@ struct Crowd {
 /// Ends a registry again and again, each time with a crowd.
 pub fn registry(bench: &Bench) -> Result<Outcome> {
     let mut took = Vec::new();
-    for _ in 0..bench.amounts.endings {
+    for _ in 0..bench.pick(ENDINGS) {
         let mut cluster = Cluster::new(bench.programs.clone())?;
         // All come from one address here.
         cluster.set_registry_options(&[
@@ -73,7 +76,7 @@ pub fn registry(bench: &Bench) -> Result<Outcome> {
         WATCHERS + RUDE_WATCHERS,
         END_LIMIT.as_secs(),
         took.len(),
-        bench.amounts.endings,
+        bench.pick(ENDINGS),
         slowest(&took)
     )))
 }
@@ -179,7 +182,7 @@ pub fn peer(bench: &Bench) -> Result<Outcome> {
     let mut cluster = bench.cluster()?;
     write_document(&cluster.make_folder("alice")?, NUMBER, "alice's")?;
     let mut took = Vec::new();
-    for round in 1..=bench.amounts.endings {
+    for round in 1..=bench.pick(ENDINGS) {
         cluster.join("alice", "alice")?;
         cluster.wait_for_holders(NUMBER, &["alice"], SOON)?;
         took.push(cluster.peer("alice")?.stop(SOON)?);
@@ -198,7 +201,7 @@ pub fn peer(bench: &Bench) -> Result<Outcome> {
     Ok(Outcome::Passed(format!(
         "SIGTERM to a peer: {} of {} left and ended with exit 0, slowest {}; gone from the index by then",
         took.len(),
-        bench.amounts.endings,
+        bench.pick(ENDINGS),
         slowest(&took)
     )))
 }

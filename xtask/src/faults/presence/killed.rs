@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Bench, finish, slowest, write_document};
+use crate::faults::{Amount, Bench, finish, slowest, write_document};
 use crate::{
     ci::Outcome,
     cluster::SOON,
     wait::{self, Look},
 };
+
+/// Peers that are killed, one after the other.
+const KILLS: Amount = Amount { full: 1000, short: 10 };
 
 /// How soon a peer must be gone whose stream has closed.
 const GONE_LIMIT: Duration = Duration::from_secs(1);
@@ -29,7 +32,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
     }
     cluster.join("witness", "witness")?;
     let mut took = Vec::new();
-    for round in 1..=bench.amounts.kills {
+    for round in 1..=bench.pick(KILLS) {
         cluster.join("victim", "victim")?;
         cluster.wait_for_holders(OWN, &["victim"], SOON)?;
         cluster.wait_for_holders(SHARED, &["victim", "witness"], SOON)?;
@@ -57,7 +60,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
     Ok(Outcome::Passed(format!(
         "SIGKILL: {} of {} peers gone from ListPeers and Lookup within {} s, slowest {} until both had answered",
         took.len(),
-        bench.amounts.kills,
+        bench.pick(KILLS),
         GONE_LIMIT.as_secs(),
         slowest(&took)
     )))

@@ -4,7 +4,7 @@ use std::{process::Command, time::Duration};
 
 use anyhow::{Result, ensure};
 
-use super::{
+use crate::faults::{
     Bench, find, finish,
     reporter::{Reporter, field, is_event},
     slowest, write_document,

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::{Bench, lan::Lan, write_document};
+use crate::faults::{Amount, Bench, lan::Lan, write_document};
 use crate::{ci::Outcome, cluster::SOON, console, json, space::Space, tools, wait};
+
+/// Lookups that must not hand out a peer that cannot be reached.
+const LOOKUPS: Amount = Amount { full: 100, short: 10 };
 
 /// How soon a peer must be told.
 const TOLD_LIMIT: Duration = Duration::from_secs(5);
@@ -50,10 +53,10 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
         told.push(format!("{verdict} after {}", console::seconds(start.elapsed())));
     }
     check_shown(&lan)?;
-    for _ in 0..bench.amounts.lookups {
+    for _ in 0..bench.pick(LOOKUPS) {
         check_not_handed_out(&lan)?;
     }
-    let opened = if bench.amounts.extras {
+    let opened = if !bench.is_short {
         format!(
             "; reachable {} after the firewalls opened",
             console::seconds(open(&lan, firewall)?)
@@ -66,7 +69,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
         "behind a firewall: told so within {} s ({}), shown so, handed out in none of {} lookups{opened}",
         TOLD_LIMIT.as_secs(),
         told.join(", "),
-        3 * bench.amounts.lookups
+        3 * bench.pick(LOOKUPS)
     )))
 }
 

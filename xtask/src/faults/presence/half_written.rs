@@ -11,8 +11,8 @@ use std::{
 use anyhow::{Result, anyhow, ensure};
 use serde_json::Value;
 
-use super::{
-    Bench, find, finish,
+use crate::faults::{
+    Amount, Bench, find, finish,
     reporter::{Reporter, field, is_event},
     slowest,
 };
@@ -22,6 +22,9 @@ use crate::{
     documents, json,
     wait::{self, Look},
 };
+
+/// Files that are written slowly, in each manner.
+const SLOW_FILES: Amount = Amount { full: 4, short: 1 };
 
 /// How soon a file must be in the index once its last piece is written.
 const SEEN_LIMIT: Duration = Duration::from_secs(2);
@@ -71,7 +74,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
         .cycle()
         .zip(FIRST..)
         .map(|(manner, number)| Slow { number, manner })
-        .take(manners.len() * bench.amounts.slow_files)
+        .take(manners.len() * bench.pick(SLOW_FILES))
         .collect();
     let (cluster_now, folder) = (&cluster, shared.as_path());
     let results: Vec<Result<Duration>> = thread::scope(|scope| {
