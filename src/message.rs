@@ -73,7 +73,7 @@ pub enum RegistryReply {
         mismatched: Vec<Format>,
     },
     /// The documents of the RFC, at least one.
-    Found(Vec<DocumentEntry>),
+    Found(LookupAnswer),
     /// A page of the index.
     Page(ListPage),
     /// The peer has left.
@@ -214,6 +214,24 @@ pub enum PeerRef {
     Name(PeerName),
 }
 
+/// The documents of one RFC, with holders.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LookupAnswer {
+    /// The documents.
+    pub documents: Vec<DocumentEntry>,
+    /// Whether peers that the registry knew before it started may still be on their way back.
+    pub converging: bool,
+}
+
+/// One document of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The document, with holders.
+    pub entry: DocumentEntry,
+    /// As of [`LookupAnswer::converging`], when the listing began.
+    pub converging: bool,
+}
+
 /// A page of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListPage {
@@ -221,6 +239,8 @@ pub struct ListPage {
     pub entries: Vec<DocumentEntry>,
     /// The last entry when more may follow.
     pub next: Option<DocumentClaim>,
+    /// As of [`LookupAnswer::converging`].
+    pub converging: bool,
 }
 
 /// A document and peers that hold it.

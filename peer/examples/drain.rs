@@ -20,7 +20,7 @@ use p2p_ci::{
     },
     digest::{Hasher, Sha256},
     document::Document,
-    message::{Compression, DocumentEntry, DownloadQuery, IndexFilter, ListQuery, ManyBody, ManyQuery},
+    message::{Compression, DocumentEntry, DownloadQuery, IndexFilter, ListQuery, Listed, ManyBody, ManyQuery},
     transport::{Dialer, tcp_dialer},
 };
 use peer::limits;
@@ -74,7 +74,7 @@ async fn list(dialer: &Dialer, registry: &str) -> Result<Vec<DocumentEntry>> {
     };
     let mut listed = client.list_documents(query).await?;
     let mut entries = Vec::new();
-    while let Some(entry) = listed.next().await? {
+    while let Some(Listed { entry, .. }) = listed.next().await? {
         entries.push(entry);
     }
     Ok(entries)

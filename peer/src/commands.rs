@@ -28,9 +28,14 @@ use p2p_ci::{
 use crate::{
     config::{Cli, Command, DurabilityArg, TargetArgs},
     error::{Exit, PeerError},
+    known::Memory,
     library::{Durability, Library, ScanReport},
     output::{Output, progress::Progress},
+    state::StateDir,
 };
+
+/// What is said where a registry answers that may soon know more.
+const JUST_STARTED: &str = "the registry has just started, and peers may be coming back";
 
 /// Carries out a command line.
 ///
@@ -41,6 +46,7 @@ pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
     let context = Context {
         registry: cli.registry,
         dialer: tcp_dialer(),
+        memory: Memory::default(),
     };
     let result = match cli.command {
         Command::Join(args) => join::run(&context, &args).await,
@@ -66,9 +72,20 @@ pub struct Context {
     pub registry: RegistryUrl,
     /// How connections are made.
     pub dialer: Dialer,
+    /// What is known of other peers.
+    pub memory: Memory,
 }
 
 impl Context {
+    /// The same, with what earlier commands with this state folder have learnt of other peers.
+    #[must_use]
+    pub fn remembering(&self, state: &StateDir) -> Self {
+        Self {
+            memory: Memory::of(state, &self.registry),
+            ..self.clone()
+        }
+    }
+
     /// Connects to the registry.
     ///
     /// # Errors

@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, builder::Resettable};
+use clap::{
+    ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, builder::Resettable,
+};
 use p2p_ci::{digest::DigestPrefix, document::Format, identity::PeerName, registry_url::RegistryUrl};
 
 use crate::{
@@ -204,9 +206,24 @@ pub struct GetArgs {
     /// Only the document whose digest starts with these digits.
     #[arg(long, value_name = "PREFIX")]
     pub sha256: Option<DigestPrefix>,
+    /// Asks the peers that are known from before where the registry cannot be reached, or has just started and knows nobody
+    /// yet; `--offline-ok=false` does not.
+    #[arg(
+        long,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub offline_ok: bool,
     /// How to write.
     #[command(flatten)]
     pub target: TargetArgs,
+    /// Where known peers are remembered.
+    #[command(flatten)]
+    pub state: StateArgs,
 }
 
 /// `peer mirror`.

@@ -50,6 +50,9 @@ pub enum PeerError {
     /// No active peer has it.
     #[error("{0}")]
     NotFound(String),
+    /// The registry cannot be asked, and none of the peers that are known has it.
+    #[error("{0}")]
+    Offline(String),
     /// Nobody who has it could be reached.
     #[error("{0}")]
     HoldersUnreachable(String),
@@ -88,7 +91,7 @@ impl PeerError {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::NotFound(_) => Exit::NotFound,
-            Self::HoldersUnreachable(_) => Exit::Unreachable,
+            Self::HoldersUnreachable(_) | Self::Offline(_) => Exit::Unreachable,
             Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => Exit::Integrity,
             Self::Registry { source, .. } => exit_of_call(source),
             Self::Kept(_) | Self::Store(StoreError::Exists(_)) => Exit::Partly,
@@ -114,6 +117,7 @@ impl PeerError {
                 .map_or("REGISTRY_UNREACHABLE", |failure| failure.reason.as_str()),
             Self::NotFound(_) => Reason::RfcNotFound.as_str(),
             Self::HoldersUnreachable(_) => "HOLDERS_UNREACHABLE",
+            Self::Offline(_) => "REGISTRY_UNREACHABLE",
             Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => "INTEGRITY",
             Self::Refused(_) => "REFUSED",
             Self::Kept(_) | Self::Store(StoreError::Exists(_)) => "FILE_EXISTS",

@@ -3,12 +3,11 @@
 //! A holder that is gone or slow costs the bytes not yet received only: the next one, which holds the *same digest*,
 //! goes on at the offset. A holder whose bytes do not have that digest costs all of them.
 
+mod candidates;
+mod floor;
 mod sink;
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant as WallInstant},
-};
+use std::time::{Duration, Instant as WallInstant};
 
 use p2p_ci::{
     address,
@@ -21,7 +20,9 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::sink::Sink;
 pub(crate) use self::sink::blocking;
+use self::{candidates::Candidates, floor::Floor};
 use crate::{
+    known::{BAN_S, Memory, STRIKE_SPAN_S, STRIKES},
     library::{StoreError, Stored, Target},
     limits,
 };
@@ -72,6 +73,9 @@ pub enum HolderError {
     /// It is too slow.
     #[error("it is slower than {} bytes a second", limits::SLOWEST_BYTES_PER_SECOND)]
     Slow,
+    /// It lied several times of late, and is left alone for a while.
+    #[error("it sent wrong bytes {STRIKES} times within {} minutes, and is left alone for {} minutes", STRIKE_SPAN_S / 60, BAN_S / 60)]
+    Banned,
     /// Its address means another machine here than at the registry.
     #[error("its address {0} cannot be the one that the registry means")]
     Narrow(std::net::IpAddr),
@@ -138,7 +142,7 @@ pub fn is_lie(error: &HolderError) -> bool {
         HolderError::Call(error) => error
             .failure()
             .is_some_and(|failure| failure.reason == Reason::DocumentChanged),
-        HolderError::Slow | HolderError::Narrow(_) | HolderError::Short { .. } => false,
+        HolderError::Slow | HolderError::Banned | HolderError::Narrow(_) | HolderError::Short { .. } => false,
     }
 }
 
@@ -146,7 +150,9 @@ pub fn is_lie(error: &HolderError) -> bool {
 fn is_absence(error: &HolderError) -> bool {
     matches!(
         error,
-        HolderError::Narrow(_) | HolderError::Call(CallError::Unreachable { .. } | CallError::TimedOut { .. })
+        HolderError::Narrow(_)
+            | HolderError::Banned
+            | HolderError::Call(CallError::Unreachable { .. } | CallError::TimedOut { .. })
     )
 }
 
@@ -160,6 +166,8 @@ pub struct FetchJob<'a> {
     pub replace: bool,
     /// The registry's address, which tells how far a holder's address must reach.
     pub registry: std::net::IpAddr,
+    /// What is known of holders that lied.
+    pub memory: &'a Memory,
     /// Told of each piece that arrives.
     pub progress: &'a (dyn Fn(u64) + Sync),
 }
@@ -185,7 +193,16 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
     let mut sink = Sink::new(blocking(move || target.begin(id, size_bytes)).await?);
     let mut detours = Vec::new();
     let mut received_bytes = 0;
-    let mut holders = Candidates::new(&job.entry.holders);
+    let (banned, trusted): (Vec<&Holder>, Vec<&Holder>) = job
+        .entry
+        .holders
+        .iter()
+        .partition(|holder| job.memory.is_banned(holder));
+    detours.extend(banned.into_iter().map(|holder| Detour {
+        holder: holder.clone(),
+        error: HolderError::Banned,
+    }));
+    let mut holders = Candidates::new(trusted);
     while let Some(holder) = holders.next().await {
         match receive(dialer, holder, &job, &mut sink, &mut received_bytes).await {
             Ok(modified) => {
@@ -220,6 +237,9 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
                 if is_lie(&error) {
                     sink.restart().await?;
                 }
+                if matches!(error, HolderError::Lied(_)) && job.memory.strike(holder) {
+                    tracing::warn!(holder = %holder.name, address = %holder.address, "too many lies; left alone for a while");
+                }
                 detours.push(Detour {
                     holder: holder.clone(),
                     error,
@@ -229,50 +249,6 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
         }
     }
     Err(FetchError::Holders(detours))
-}
-
-/// Holders that may still be asked.
-struct Candidates<'a> {
-    /// Those that can be asked now, the next one first.
-    ready: VecDeque<&'a Holder>,
-    /// Those that were busy, and when they may be asked again.
-    busy: Vec<(Instant, &'a Holder)>,
-    patience_ends: Instant,
-}
-
-impl<'a> Candidates<'a> {
-    fn new(holders: &'a [Holder]) -> Self {
-        Self {
-            ready: holders.iter().collect(),
-            busy: Vec::new(),
-            patience_ends: Instant::now() + limits::BUSY_PATIENCE,
-        }
-    }
-
-    /// The next holder to ask; waits only where all that are left are busy.
-    async fn next(&mut self) -> Option<&'a Holder> {
-        if let Some(holder) = self.ready.pop_front() {
-            return Some(holder);
-        }
-        let (index, (until, _)) = self.busy.iter().enumerate().min_by_key(|(_, (until, _))| *until)?;
-        tokio::time::sleep_until(*until).await;
-        Some(self.busy.swap_remove(index).1)
-    }
-
-    /// Asks this one again, next.
-    fn again(&mut self, holder: &'a Holder) {
-        self.ready.push_front(holder);
-    }
-
-    /// Asks this one again after a pause, unless that is longer than anybody should wait; says whether it will be.
-    fn later(&mut self, holder: &'a Holder, pause: Duration) -> bool {
-        let until = Instant::now() + pause;
-        let borne = until < self.patience_ends;
-        if borne {
-            self.busy.push((until, holder));
-        }
-        borne
-    }
 }
 
 /// How long things really take, which paused test clocks must not change.
@@ -342,10 +318,8 @@ async fn receive(
     if header.id != document.id || header.size_bytes != document.size_bytes {
         return Err(lied("another document than the one that was asked for"));
     }
-    while let Some(part) = timeout_at(deadline, parts.next())
-        .await
-        .map_err(|_| HolderError::Slow)??
-    {
+    let mut floor = Floor::new(client.received(), deadline);
+    while let Some(part) = floor.keep(parts.next()).await.ok_or(HolderError::Slow)?? {
         let DownloadPart::Chunk(chunk) = part else {
             return Err(lied("two headers"));
         };

@@ -1,23 +1,19 @@
 //! Gets one RFC by its number: who has it, which version to take, and from whom.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use p2p_ci::{
-    client::{CallError, registry::RegistryClient},
     digest::{DigestPrefix, Sha256},
     document::{DocumentKey, Format, RfcNumber},
-    failure::Reason,
-    identity::{PeerName, SessionId},
-    limits as shared_limits,
-    message::{DocumentEntry, Holder, IndexFilter, ListQuery, LookupQuery, PeerInfo, PeerRef},
+    message::DocumentEntry,
     text::escaped,
 };
 
 use crate::{
     blocking,
-    commands::Context,
     destination::Destination,
-    error::{PeerError, no_such_peer},
+    directory::{Directory, Sighting},
+    error::PeerError,
     fetch::{FetchError, FetchJob, Fetched, fetch},
     library::StoreError,
     versions::{MAX_VERSIONS, rank},
@@ -47,6 +43,8 @@ pub struct Got {
     pub missed: Vec<(DocumentEntry, String)>,
     /// How it came here.
     pub how: How,
+    /// Whether the registry told of it, as of [`Sighting::by_registry`].
+    pub by_registry: bool,
 }
 
 /// How a document came into the target.
@@ -61,8 +59,7 @@ pub enum How {
 /// Gets RFCs into one folder.
 #[derive(Debug, Clone)]
 pub struct Getter {
-    context: Context,
-    client: RegistryClient,
+    directory: Directory,
     destination: Destination,
     wish: Wish,
 }
@@ -70,10 +67,9 @@ pub struct Getter {
 impl Getter {
     /// Gets what `wish` says into `destination`.
     #[must_use]
-    pub fn new(context: Context, client: RegistryClient, destination: Destination, wish: Wish) -> Self {
+    pub fn new(directory: Directory, destination: Destination, wish: Wish) -> Self {
         Self {
-            context,
-            client,
+            directory,
             destination,
             wish,
         }
@@ -83,10 +79,10 @@ impl Getter {
     ///
     /// # Errors
     ///
-    /// [`PeerError::NotFound`] when it is not, and [`PeerError::Registry`].
+    /// As [`Directory::check_peer`].
     pub async fn check_holder(&self) -> Result<(), PeerError> {
         match &self.wish.from {
-            Some(from) => self.peer(from).await.map(drop),
+            Some(from) => self.directory.check_peer(from).await,
             None => Ok(()),
         }
     }
@@ -106,7 +102,10 @@ impl Getter {
             number,
             format: self.wish.format,
         };
-        let mut versions = self.find(key).await?;
+        let Sighting {
+            entries: mut versions,
+            by_registry,
+        } = self.find(key).await?;
         let elsewhere = self.elsewhere(key, &versions).await;
         let present = self.present(key).await?;
         if let Some((path, sha256)) = present {
@@ -118,6 +117,7 @@ impl Getter {
                     others: versions,
                     missed: Vec::new(),
                     how: How::Present(path),
+                    by_registry,
                 });
             }
             if !self.wish.replace {
@@ -130,6 +130,7 @@ impl Getter {
             }
         }
         let mut got = self.first_to_be_had(key, versions, started, progress).await?;
+        got.by_registry = by_registry;
         got.others.extend(elsewhere);
         Ok(got)
     }
@@ -140,7 +141,8 @@ impl Getter {
         if self.wish.from.is_none() || !self.wish.sha256_prefix.as_str().is_empty() {
             return Vec::new();
         }
-        let mut entries = self.ask_everybody(key).await.unwrap_or_default();
+        let everywhere = self.directory.find(key, None).await;
+        let mut entries = everywhere.map(|sighting| sighting.entries).unwrap_or_default();
         let known = |entry: &DocumentEntry| versions.iter().any(|version| version.document.id == entry.document.id);
         entries.retain(|entry| !known(entry));
         entries
@@ -159,16 +161,18 @@ impl Getter {
         let mut missed: Vec<(DocumentEntry, String)> = Vec::new();
         let mut versions = versions.into_iter().take(MAX_VERSIONS);
         let target = self.destination.open().await?;
+        let context = self.directory.context();
         while let Some(entry) = versions.next() {
             started(&entry);
             let job = FetchJob {
                 entry: &entry,
                 target,
                 replace: self.wish.replace,
-                registry: self.client.address().ip(),
+                registry: self.directory.registry(),
+                memory: &context.memory,
                 progress,
             };
-            match fetch(&self.context.dialer, job).await {
+            match fetch(&context.dialer, job).await {
                 Ok(fetched) => {
                     let passed_over = missed.iter().map(|(entry, _)| entry.clone());
                     return Ok(Got {
@@ -180,6 +184,7 @@ impl Getter {
                         } else {
                             How::Fetched(fetched)
                         },
+                        by_registry: true,
                     });
                 }
                 Err(FetchError::Store(error @ StoreError::Exists(_))) => {
@@ -209,11 +214,9 @@ impl Getter {
     }
 
     /// The documents of `key` that fit the wish, the best one first; at least one.
-    async fn find(&self, key: DocumentKey) -> Result<Vec<DocumentEntry>, PeerError> {
-        let mut entries = match &self.wish.from {
-            None => self.ask_everybody(key).await?,
-            Some(from) => self.ask_one(key, from).await?,
-        };
+    async fn find(&self, key: DocumentKey) -> Result<Sighting, PeerError> {
+        let mut sighting = self.directory.find(key, self.wish.from.as_deref()).await?;
+        let entries = &mut sighting.entries;
         entries.retain(|entry| self.wish.sha256_prefix.matches(&entry.document.id.sha256));
         if entries.is_empty() {
             let message = format!(
@@ -223,78 +226,7 @@ impl Getter {
             return Err(PeerError::NotFound(message));
         }
         entries.sort_by_key(|entry| std::cmp::Reverse(rank(entry)));
-        Ok(entries)
-    }
-
-    async fn ask_everybody(&self, key: DocumentKey) -> Result<Vec<DocumentEntry>, PeerError> {
-        let query = LookupQuery {
-            number: key.number,
-            format: Some(key.format),
-            sha256_prefix: DigestPrefix::default(),
-            max_holders: shared_limits::DEFAULT_LOOKUP_HOLDERS,
-        };
-        match self.client.lookup(&query).await {
-            Ok(entries) => Ok(entries),
-            Err(CallError::Refused(failure)) if failure.reason == Reason::RfcNotFound => {
-                Err(PeerError::NotFound(failure.message))
-            }
-            Err(error) => Err(self.context.registry_error(error)),
-        }
-    }
-
-    /// What one peer holds, with it as the only holder.
-    async fn ask_one(&self, key: DocumentKey, from: &str) -> Result<Vec<DocumentEntry>, PeerError> {
-        let peer = self.peer(from).await?;
-        let shown = escaped(from);
-        let Some(address) = peer.address else {
-            return Err(PeerError::NotFound(format!(
-                "{shown} is an observer, which shares nothing"
-            )));
-        };
-        let filter = IndexFilter {
-            range: key.number.into(),
-            format: Some(key.format),
-        };
-        let query = ListQuery {
-            filter,
-            peer: Some(PeerRef::Id(peer.id)),
-            max_holders: 1,
-        };
-        let located = |error| self.context.registry_error(error);
-        let mut answers = self.client.list_documents(query).await.map_err(located)?;
-        let mut entries = Vec::new();
-        while let Some(mut entry) = answers.next().await.map_err(located)? {
-            entry.holders = vec![Holder {
-                id: peer.id,
-                name: peer.name.clone(),
-                address,
-            }];
-            entries.push(entry);
-        }
-        if entries.is_empty() {
-            return Err(PeerError::NotFound(format!(
-                "{shown} does not have {key}; `peer lookup {}` shows who has",
-                key.number
-            )));
-        }
-        Ok(entries)
-    }
-
-    async fn peer(&self, wanted: &str) -> Result<PeerInfo, PeerError> {
-        let located = |error| self.context.registry_error(error);
-        let by_id = wanted.parse::<SessionId>().ok();
-        let by_address = wanted.parse::<SocketAddr>().ok();
-        let by_name = wanted.parse::<PeerName>().ok();
-        let mut peers = self.client.list_peers().await.map_err(located)?;
-        while let Some(peer) = peers.next().await.map_err(located)? {
-            let is_it = by_id == Some(peer.id)
-                || (by_address.is_some() && by_address == peer.address)
-                || by_name.as_ref() == Some(&peer.name);
-            if is_it {
-                return Ok(peer);
-            }
-        }
-        Err(no_such_peer(wanted))
+        Ok(sighting)
     }
 }
 

@@ -84,6 +84,23 @@ pub const MAX_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// Holders from which a mirror downloads at a time.
 pub const MIRROR_HOLDERS: usize = 16;
 
+/// Known peers that are asked at a time for what the registry cannot be asked for: enough that most of what they agree on
+/// is what was published, and few enough for any machine.
+pub const ASKED_AT_ONCE: usize = 16;
+
+/// Known peers that are asked in all for one document.
+pub const ASKED_IN_ALL: usize = 64;
+
+/// How long a known peer may take to say what it holds; some of them are gone.
+pub const ASK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often a peer that shares learns anew of others, for when the registry is gone.
+pub const LEARN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Over how much time a download must have the least speed ([`SLOWEST_BYTES_PER_SECOND`]): a network that stalls for some
+/// seconds, or a capped holder that serves others in between, is borne.
+pub const SPEED_SPAN: Duration = Duration::from_secs(20);
+
 /// RFCs that one command line may ask for by `get`; more is what `mirror` is for.
 pub const MAX_GET_NUMBERS: usize = 1000;
 

@@ -73,8 +73,7 @@ impl StateDir {
     ///
     /// [`PeerError::System`] when it cannot be created.
     pub fn create(&self) -> Result<(), PeerError> {
-        let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0);
-        created.map_err(PeerError::system(format!(
+        create_private(&self.0).map_err(PeerError::system(format!(
             "cannot create the state folder {}",
             self.shown()
         )))
@@ -99,7 +98,7 @@ impl StateDir {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(reading()(error)),
         }
-        match read_bounded(&path) {
+        match read_bounded(&path, MAX_STATE_BYTES) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
                 .map_err(|error| reading()(error.into())),
@@ -117,6 +116,11 @@ impl StateDir {
     }
 }
 
+/// Creates a folder for its user alone, unless it exists.
+pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
 /// Whether nobody holds `lock`.
 fn is_free(lock: &File) -> std::io::Result<bool> {
     match lock.try_lock_shared() {
@@ -126,9 +130,10 @@ fn is_free(lock: &File) -> std::io::Result<bool> {
     }
 }
 
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+/// What a file holds, up to so many bytes.
+pub(crate) fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_STATE_BYTES).read_to_end(&mut bytes)?;
+    File::open(path)?.take(max_bytes).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

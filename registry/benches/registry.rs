@@ -18,7 +18,7 @@ use p2p_ci::{
     fingerprint::Fingerprint,
     identity::{ResumeToken, SessionId},
     limits::MAX_BATCH_DOCUMENTS,
-    message::{Hello, LookupQuery, PeerLabel, PeerRequest, Reachability, RegistryReply},
+    message::{Hello, LookupAnswer, LookupQuery, PeerLabel, PeerRequest, Reachability, RegistryReply},
     wire::registry::{decode_request, encode_reply, encode_request},
 };
 use rand::{SeedableRng as _, rngs::StdRng};
@@ -190,8 +190,11 @@ fn of_messages(criterion: &mut Criterion) {
         bencher.iter_batched(
             || swarm.look_up(1, &mut rng),
             |found| {
-                let entries = found.into_iter().map(Found::into_entry).collect();
-                encode_reply(1, RegistryReply::Found(entries)).encode_to_vec()
+                let answer = LookupAnswer {
+                    documents: found.into_iter().map(Found::into_entry).collect(),
+                    converging: false,
+                };
+                encode_reply(1, RegistryReply::Found(answer)).encode_to_vec()
             },
             BatchSize::SmallInput,
         );

@@ -1,12 +1,13 @@
 //! Why the registry says no, and the one place where that becomes a failure on the wire.
 
+mod not_found;
+
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
 use p2p_ci::{
-    document::Format,
     failure::{Failure, Reason},
     limits,
     message::{LookupQuery, PeerRef},
@@ -14,6 +15,7 @@ use p2p_ci::{
 };
 use tonic::{Code, Status};
 
+use self::not_found::rfc_not_found;
 use crate::{
     index::{Refusal, answers::Unusable},
     limits::RESTART_PAUSE,
@@ -41,6 +43,8 @@ pub enum RegistryError {
         query: LookupQuery,
         /// Who has it all the same.
         unusable: Unusable,
+        /// For how long peers may still be on their way back, if they may.
+        converging: Option<Duration>,
     },
     /// No active peer goes by this.
     PeerNotFound(PeerRef),
@@ -174,7 +178,11 @@ impl From<RegistryError> for Failure {
             RegistryError::Hello(error) => of_hello(&error),
             RegistryError::Refused(refusal) => of_refusal(refusal),
             RegistryError::AnnouncesTooFast { retry_after } => announces_too_fast(retry_after),
-            RegistryError::RfcNotFound { query, unusable } => rfc_not_found(&query, unusable),
+            RegistryError::RfcNotFound {
+                query,
+                unusable,
+                converging,
+            } => rfc_not_found(&query, unusable, converging),
             RegistryError::PeerNotFound(peer) => peer_not_found(&peer),
             RegistryError::TooManyWatchers { limit } => Self::new(
                 Reason::Overloaded,
@@ -315,50 +323,6 @@ fn too_many_sessions(source_ip: IpAddr, limit: usize) -> Failure {
              --max-sessions-per-address"
         ),
     )
-}
-
-/// What was asked for, as a sentence names it: `RFC 9110`, `RFC 9110 as html`. Plain text is what "the RFC" means.
-fn wanted(query: &LookupQuery) -> String {
-    let format = match query.format {
-        None | Some(Format::Txt) => String::new(),
-        Some(format) => format!(" as {format}"),
-    };
-    let digest = match query.sha256_prefix.as_str() {
-        "" => String::new(),
-        prefix => format!(" with a digest that starts with {prefix}"),
-    };
-    format!("RFC {}{format}{digest}", query.number)
-}
-
-fn rfc_not_found(query: &LookupQuery, unusable: Unusable) -> Failure {
-    let wanted = wanted(query);
-    let peers = |count: u32| format!("{count} peer{}", if count == 1 { "" } else { "s" });
-    let Unusable {
-        pending,
-        unreachable,
-        elsewhere,
-    } = unusable;
-    let message = if pending > 0 {
-        format!(
-            "{wanted} is held by {} that just joined; try again in a few seconds",
-            peers(pending)
-        )
-    } else if unreachable > 0 {
-        format!(
-            "{wanted} is only held by {} that others cannot reach",
-            peers(unreachable + elsewhere)
-        )
-    } else if elsewhere > 0 {
-        let whose = "of which the address is good on its own machine or link only";
-        format!("{wanted} is only held by {} {whose}", peers(elsewhere))
-    } else {
-        format!("no active peer has {wanted}")
-    };
-    let mut failure = Failure::new(Reason::RfcNotFound, message).with_metadata("number", query.number.to_string());
-    if let Some(format) = query.format {
-        failure = failure.with_metadata("format", Format::extension(format));
-    }
-    failure
 }
 
 fn peer_not_found(peer: &PeerRef) -> Failure {

@@ -124,5 +124,12 @@ pub const RECONNECT_SPREAD_PER_SESSION: Duration = Duration::from_millis(1);
 /// The longest such span.
 pub const RECONNECT_SPREAD_MAX: Duration = Duration::from_secs(10);
 
+/// After so long without a new peer, nobody counts as still on the way back to a registry that was started again: twice
+/// the span over which peers spread their return ([`RECONNECT_SPREAD_MAX`]).
+pub const CONVERGED_WHEN_QUIET: Duration = Duration::from_secs(20);
+
+/// After so long, whoever still comes: twice the longest pause of a peer between two attempts (30 s).
+pub const CONVERGED_AT_LATEST: Duration = Duration::from_secs(60);
+
 /// How long the health check command waits for its answer.
 pub const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(10);

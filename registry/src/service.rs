@@ -122,8 +122,8 @@ impl Registry for Service {
     async fn lookup(&self, request: Request<pb::LookupRequest>) -> Result<Response<pb::LookupResponse>, Status> {
         let asker = asker_of(&request)?;
         let query: LookupQuery = request.into_inner().try_into()?;
-        let entries = self.environment.swarm.lookup(&query, asker)?;
-        Ok(framed::respond_once(frame_found(&entries)))
+        let answer = self.environment.swarm.lookup(&query, asker)?;
+        Ok(framed::respond_once(frame_found(&answer)))
     }
 
     async fn lookup_many(
@@ -136,10 +136,11 @@ impl Registry for Service {
         let lookups = self.environment.swarm.lookup_many(query, asker, stop);
         Ok(boxed(try_unfold(lookups, |mut lookups| async {
             let answer = lookups.next().await.map_err(status)?;
-            Ok(answer.map(|(number, entries)| {
+            Ok(answer.map(|(number, answer)| {
                 let response = pb::LookupManyResponse {
                     number: number.get(),
-                    documents: entries.iter().map(Into::into).collect(),
+                    documents: answer.documents.iter().map(Into::into).collect(),
+                    converging: answer.converging,
                 };
                 (response, lookups)
             }))
@@ -155,11 +156,8 @@ impl Registry for Service {
         let stop = self.environment.stop.clone();
         let documents = self.environment.swarm.list(query, asker, stop)?;
         Ok(boxed(try_unfold(documents, |mut documents| async {
-            let entry = documents.next().await.map_err(status)?;
-            Ok(entry.map(|entry| {
-                let entry = Some((&entry).into());
-                (pb::ListDocumentsResponse { entry }, documents)
-            }))
+            let listed = documents.next().await.map_err(status)?;
+            Ok(listed.map(|listed| ((&listed).into(), documents)))
         })))
     }
 

@@ -5,6 +5,7 @@
 //! so that all of them see one order. Answers are spelled out after it is free. A panic while it is held poisons nothing
 //! for others: the next one goes on with what is there.
 
+mod convergence;
 mod listing;
 mod membership;
 #[cfg(test)]
@@ -31,14 +32,15 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    convergence::Convergence,
+    watch::Page,
+    watchers::{Standing, Watchers},
+};
 pub use self::{
     listing::{Documents, Lookups, Peers},
     membership::Membership,
     watch::Watch,
-};
-use self::{
-    watch::Page,
-    watchers::{Standing, Watchers},
 };
 use crate::{
     bucket::{Bucket, Buckets},
@@ -73,6 +75,7 @@ struct State {
     /// How much each source may have without announcing it.
     adoptions: Buckets,
     started: Instant,
+    convergence: Convergence,
 }
 
 /// A peer that wants to be registered.
@@ -129,6 +132,7 @@ impl Swarm {
             watchers: Watchers::new(limits.watchers),
             adoptions: Buckets::of(Bucket::full(ADOPT_BURST, ADOPT_PER_SECOND)),
             started: Instant::now(),
+            convergence: Convergence::starting(Instant::now()),
         }))))
     }
 
@@ -244,10 +248,16 @@ impl State {
             self.publish(old.number, || WatchEvent::Left(old.label));
         }
         self.superseded.insert(id, superseded);
+        self.convergence.arrived(Instant::now());
         if let Some(peer) = self.index.peer(id) {
             self.publish(joined.number, || WatchEvent::Joined(peer.into_info()));
         }
         Ok(self.index.session_count())
+    }
+
+    /// How long peers may still be on their way back; `None` once they no longer are.
+    fn converging(&mut self) -> Option<Duration> {
+        self.convergence.left(Instant::now())
     }
 
     /// Ends a session, unless it has ended already.

@@ -44,6 +44,12 @@ impl FileTransferClient {
         })
     }
 
+    /// How many bytes have come over this connection, now and from now on.
+    #[must_use]
+    pub fn received(&self) -> Received {
+        self.received.clone()
+    }
+
     /// Starts a download: a header, then chunks.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use super::{Answers, CallError, off_the_question, within};
 use crate::{
     limits,
     message::{
-        DocumentEntry, IndexFilter, ListQuery, LookupManyQuery, LookupQuery, PeerInfo, PeerRequest, RegistryReply,
-        WatchEvent,
+        DocumentEntry, IndexFilter, ListQuery, Listed, LookupAnswer, LookupManyQuery, LookupQuery, PeerInfo,
+        PeerRequest, RegistryReply, WatchEvent,
     },
     pb,
     registry_url::RegistryUrl,
@@ -94,14 +94,14 @@ impl RegistryClient {
     /// # Errors
     ///
     /// Every [`CallError`]; NOT_FOUND is [`CallError::Refused`] with `RfcNotFound`.
-    pub async fn lookup(&self, query: &LookupQuery) -> Result<Vec<DocumentEntry>, CallError> {
+    pub async fn lookup(&self, query: &LookupQuery) -> Result<LookupAnswer, CallError> {
         let mut client = self.inner.clone();
         let response = within("the lookup", client.lookup(pb::LookupRequest::from(query)))
             .await
             .map_err(self.located())?;
-        let entries = decode_entries(response.into_inner().documents)?;
-        if entries.iter().all(|entry| answers(entry, query)) {
-            Ok(entries)
+        let found = LookupAnswer::try_from(response.into_inner())?;
+        if found.documents.iter().all(|entry| answers(entry, query)) {
+            Ok(found)
         } else {
             Err(off_the_question().at(&self.address))
         }
@@ -143,11 +143,11 @@ impl RegistryClient {
     pub async fn list_documents(
         &self,
         query: ListQuery,
-    ) -> Result<Answers<pb::ListDocumentsResponse, DocumentEntry>, CallError> {
+    ) -> Result<Answers<pb::ListDocumentsResponse, Listed>, CallError> {
         let mut client = self.inner.clone();
         let IndexFilter { range, format } = query.filter;
-        let fits = move |entry: &DocumentEntry| {
-            let key = entry.document.id.key;
+        let fits = move |listed: &Listed| {
+            let key = listed.entry.document.id.key;
             range.contains(key.number) && format.is_none_or(|format| format == key.format)
         };
         let call = client.list_documents(pb::ListDocumentsRequest::from(query));
@@ -225,13 +225,6 @@ fn answers(entry: &DocumentEntry, query: &LookupQuery) -> bool {
         && query.sha256_prefix.matches(&id.sha256)
 }
 
-fn decode_entries(entries: Vec<pb::DocumentEntry>) -> Result<Vec<DocumentEntry>, CallError> {
-    entries
-        .into_iter()
-        .map(|entry| DocumentEntry::try_from(entry).map_err(CallError::from))
-        .collect()
-}
-
 /// The answer for one number of a lookup of many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookedUp {
@@ -239,6 +232,8 @@ pub struct LookedUp {
     pub number: u32,
     /// Its documents; none when nobody who can be reached has it.
     pub documents: Vec<DocumentEntry>,
+    /// As of [`LookupAnswer::converging`].
+    pub converging: bool,
 }
 
 impl TryFrom<pb::LookupManyResponse> for LookedUp {
@@ -249,18 +244,8 @@ impl TryFrom<pb::LookupManyResponse> for LookedUp {
         Ok(Self {
             number: response.number,
             documents: documents?,
+            converging: response.converging,
         })
-    }
-}
-
-impl TryFrom<pb::ListDocumentsResponse> for DocumentEntry {
-    type Error = ProtocolError;
-
-    fn try_from(response: pb::ListDocumentsResponse) -> Result<Self, ProtocolError> {
-        response
-            .entry
-            .ok_or_else(|| ProtocolError::missing("entry"))?
-            .try_into()
     }
 }
 

@@ -9,7 +9,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::prefix::{PREFIX_BYTES, prefix};
 use crate::{
-    message::{DocumentEntry, Holder},
+    message::{DocumentEntry, Holder, LookupAnswer},
     pb,
 };
 
@@ -21,6 +21,7 @@ const DOCUMENT_BYTES: usize = 192;
 
 /// Field numbers of `LookupResponse`, `DocumentEntry` and `Holder`.
 const DOCUMENTS: u32 = 1;
+const CONVERGING: u32 = 2;
 const DOCUMENT: u32 = 1;
 const HOLDER_COUNT: u32 = 2;
 const HOLDERS: u32 = 3;
@@ -28,9 +29,10 @@ const PEER_ID: u32 = 1;
 const NAME: u32 = 2;
 const ADDRESS: u32 = 3;
 
-/// A `LookupResponse` with these entries, behind its prefix.
+/// A `LookupResponse`, behind its prefix.
 #[must_use]
-pub fn frame_found(entries: &[DocumentEntry]) -> Bytes {
+pub fn frame_found(found: &LookupAnswer) -> Bytes {
+    let entries = &found.documents;
     let holders: usize = entries.iter().map(|entry| entry.holders.len()).sum();
     let expected = PREFIX_BYTES + entries.len() * DOCUMENT_BYTES + holders * HOLDER_BYTES;
     let mut message = Vec::with_capacity(expected);
@@ -40,6 +42,9 @@ pub fn frame_found(entries: &[DocumentEntry]) -> Bytes {
         whole.clear();
         put_entry(entry, &mut part, &mut whole);
         put_bytes(DOCUMENTS, &whole, &mut message);
+    }
+    if found.converging {
+        prost::encoding::bool::encode(CONVERGING, &true, &mut message);
     }
     let prefix = prefix(message.len() - PREFIX_BYTES);
     if let Some(place) = message.first_chunk_mut() {
@@ -124,14 +129,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_answer_has_the_bytes_that_prost_gives_it(entries in prop::collection::vec(entry(), 0..4)) {
-            let response = pb::LookupResponse {
-                documents: entries.iter().map(Into::into).collect(),
-            };
+        fn an_answer_has_the_bytes_that_prost_gives_it(
+            documents in prop::collection::vec(entry(), 0..4),
+            converging: bool,
+        ) {
+            let found = LookupAnswer { documents, converging };
+            let response = pb::LookupResponse::from(&found);
             let message = response.encode_to_vec();
             let length = u32::try_from(message.len()).unwrap().to_be_bytes();
             let expected = [&[0], length.as_slice(), &message].concat();
-            prop_assert_eq!(frame_found(&entries), expected);
+            prop_assert_eq!(frame_found(&found), expected);
         }
     }
 }

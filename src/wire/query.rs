@@ -5,7 +5,9 @@ use crate::{
     digest::DigestPrefix,
     document::{DocumentClaim, DocumentId, DocumentKey, Format, RfcNumber, RfcRange},
     limits,
-    message::{IndexFilter, ListPage, ListPageQuery, ListQuery, LookupManyQuery, LookupQuery, PeerRef},
+    message::{
+        IndexFilter, ListPage, ListPageQuery, ListQuery, Listed, LookupAnswer, LookupManyQuery, LookupQuery, PeerRef,
+    },
     pb,
 };
 
@@ -184,6 +186,7 @@ impl TryFrom<pb::ListPage> for ListPage {
             next: none_if_empty(&page.next_page_token)
                 .map(decode_page_token)
                 .transpose()?,
+            converging: page.converging,
         })
     }
 }
@@ -193,6 +196,48 @@ impl From<ListPage> for pb::ListPage {
         Self {
             documents: page.entries.iter().map(Into::into).collect(),
             next_page_token: page.next.map(encode_page_token).unwrap_or_default(),
+            converging: page.converging,
+        }
+    }
+}
+
+impl TryFrom<pb::LookupResponse> for LookupAnswer {
+    type Error = ProtocolError;
+
+    fn try_from(response: pb::LookupResponse) -> Result<Self, ProtocolError> {
+        Ok(Self {
+            documents: decode_list("documents", limits::MAX_BATCH_DOCUMENTS, response.documents)?,
+            converging: response.converging,
+        })
+    }
+}
+
+impl From<&LookupAnswer> for pb::LookupResponse {
+    fn from(found: &LookupAnswer) -> Self {
+        Self {
+            documents: found.documents.iter().map(Into::into).collect(),
+            converging: found.converging,
+        }
+    }
+}
+
+impl TryFrom<pb::ListDocumentsResponse> for Listed {
+    type Error = ProtocolError;
+
+    fn try_from(response: pb::ListDocumentsResponse) -> Result<Self, ProtocolError> {
+        let entry = response.entry.ok_or_else(|| ProtocolError::missing("entry"))?;
+        Ok(Self {
+            entry: entry.try_into()?,
+            converging: response.converging,
+        })
+    }
+}
+
+impl From<&Listed> for pb::ListDocumentsResponse {
+    fn from(listed: &Listed) -> Self {
+        Self {
+            entry: Some((&listed.entry).into()),
+            converging: listed.converging,
         }
     }
 }

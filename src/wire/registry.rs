@@ -85,9 +85,7 @@ pub fn decode_reply(response: pb::RegisterResponse) -> Result<(u64, RegistryRepl
             document_count: ack.document_count,
             mismatched: decode_formats("mismatched_formats", &ack.mismatched_formats)?,
         },
-        Body::Found(found) => {
-            RegistryReply::Found(decode_list("documents", limits::MAX_BATCH_DOCUMENTS, found.documents)?)
-        }
+        Body::Found(found) => RegistryReply::Found(found.try_into()?),
         Body::Page(page) => RegistryReply::Page(page.try_into()?),
         Body::Left(pb::Left {}) => RegistryReply::Left,
         Body::Error(error) => RegistryReply::Failed(error.into()),
@@ -112,9 +110,7 @@ pub fn encode_reply(request_id: u64, reply: RegistryReply) -> pb::RegisterRespon
             document_count,
             mismatched_formats: encode_formats(&mismatched),
         }),
-        RegistryReply::Found(entries) => Body::Found(pb::LookupResponse {
-            documents: entries.iter().map(Into::into).collect(),
-        }),
+        RegistryReply::Found(found) => Body::Found((&found).into()),
         RegistryReply::Page(page) => Body::Page(page.into()),
         RegistryReply::Left => Body::Left(pb::Left {}),
         RegistryReply::Failed(failure) => Body::Error(failure.into()),

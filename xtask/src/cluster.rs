@@ -23,6 +23,9 @@ use crate::{
     workspace::Programs,
 };
 
+/// A registry has settled when nobody has come for 20 s.
+const CONVERGED_LIMIT: Duration = Duration::from_secs(40);
+
 /// The limit for whatever takes a fraction of a second on an idle machine: a start, an answer, a registration.
 pub const SOON: Duration = Duration::from_secs(15);
 
@@ -223,6 +226,21 @@ impl Cluster {
         }
         let done = done.expect_code(&format!("peer {}", arguments.join(" ")), 0)?;
         json::holder_names(&json::lines(&done.stdout)?)
+    }
+
+    /// Waits until the registry no longer says that it has just started.
+    pub fn wait_until_converged(&self) -> Result<()> {
+        // What nobody has.
+        let number = u32::MAX.to_string();
+        let converged = || {
+            let done = self.run(&["lookup", &number])?;
+            Ok(if done.stderr.contains("has just started") {
+                Look::NotYet(done.stderr)
+            } else {
+                Look::Done(())
+            })
+        };
+        wait::until_dear("the registry to have settled", CONVERGED_LIMIT, converged).map(|((), _)| ())
     }
 
     /// Waits until exactly these peers hold an RFC's text, and tells how long that took.

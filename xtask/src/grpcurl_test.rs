@@ -61,6 +61,7 @@ pub fn run_with(options: &Options) -> Result<Outcome> {
     let mut bench = Bench::start(tools)?;
     let calls = calls::run(&bench)?;
     session::run(&mut bench)?;
+    bench.cluster.wait_until_converged()?;
     let commands = document::run(&bench, options.bless)?;
     let took = bench.cluster.stop_all()?;
     println!(

@@ -9,15 +9,17 @@ use p2p_ci::{
 };
 
 use self::report::report;
-use super::{Context, durability_of};
+use super::{Context, blocking, durability_of};
 use crate::{
     config::{DurabilityArg, GetArgs, TargetArgs},
     destination::Destination,
+    directory::Directory,
     error::{Exit, PeerError},
     getter::{Getter, Wish},
     library::StoreError,
     limits,
     output::{Output, human, json::GetObject, progress::Progress},
+    state::StateDir,
     wanted::{Wanted, format_of},
 };
 
@@ -31,11 +33,16 @@ pub async fn run(context: &Context, args: &GetArgs) -> Result<Exit, PeerError> {
     let interrupted = async move {
         signals.next().await;
     };
-    get_all(context, args, interrupted).await
+    // Without a home, there is nothing to remember anybody in.
+    let context = match StateDir::resolve(&args.state) {
+        Ok(state) => context.remembering(&state),
+        Err(_) => context.clone(),
+    };
+    get_all(&context, args, interrupted).await
 }
 
 /// Downloads each RFC that was asked for, until it is `interrupted`: what was not finished by then leaves nothing
-/// behind.
+/// behind. What was learnt of other peers is kept.
 ///
 /// # Errors
 ///
@@ -71,6 +78,8 @@ pub(super) async fn get_all(
         () = &mut interrupted => None,
     };
     download.tell_missing(&mut output);
+    let (memory, registry) = (context.memory.clone(), context.registry.clone());
+    blocking("remembering peers", move || memory.save(&registry)).await?;
     download.destination.finish().await?;
     match ended {
         Some(ended) => ended.map(|()| download.tally.exit()),
@@ -97,15 +106,18 @@ struct Download<'a> {
     args: &'a GetArgs,
     format: Format,
     destination: Destination,
+    directory: Directory,
     getter: Getter,
     tally: Tally,
     /// RFCs of ranges that nobody has, which people are told together.
     missing: Vec<RfcRange>,
+    /// Whether it was said that the registry cannot be asked.
+    told_lost: bool,
 }
 
 impl<'a> Download<'a> {
     async fn open(context: &Context, args: &'a GetArgs, format: Format, files: usize) -> Result<Self, PeerError> {
-        let client = context.connect().await?;
+        let directory = Directory::open(context.clone(), args.offline_ok).await?;
         let durability = durability_of(&durable(&args.target, files));
         let destination = Destination::new(args.target.to.clone(), durability).await?;
         let wish = Wish {
@@ -117,10 +129,12 @@ impl<'a> Download<'a> {
         Ok(Self {
             args,
             format,
-            getter: Getter::new(context.clone(), client, destination.clone(), wish),
+            getter: Getter::new(directory.clone(), destination.clone(), wish),
+            directory,
             destination,
             tally: Tally::default(),
             missing: Vec::new(),
+            told_lost: false,
         })
     }
 
@@ -133,6 +147,7 @@ impl<'a> Download<'a> {
 
     async fn get_each(&mut self, asked: &[Asked], output: &mut Output) -> Result<(), PeerError> {
         for asked in asked {
+            self.tell_lost(output);
             match self.get_one(*asked, output).await {
                 Ok(exit) => self.tally.count(exit),
                 // What was got before is there, and the rest would fail alike.
@@ -164,6 +179,7 @@ impl<'a> Download<'a> {
         if let Some(bar) = progress.get() {
             bar.finish();
         }
+        self.tell_lost(output);
         let error = match result {
             Ok(got) => {
                 report(&got, self.args.from.as_deref(), output)?;
@@ -182,6 +198,15 @@ impl<'a> Download<'a> {
         }
         output.message(&error);
         Ok(error.exit())
+    }
+
+    /// Says once that the registry cannot be asked, and who is asked instead.
+    fn tell_lost(&mut self, output: &mut Output) {
+        let Some(why) = self.directory.lost().filter(|_| !self.told_lost) else {
+            return;
+        };
+        output.message(format_args!("{why}; asking the peers known from before instead"));
+        self.told_lost = true;
     }
 
     /// Tells in one line which RFCs of ranges nobody has.

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::{JoinArgs, SharingArgs},
     error::{Exit, PeerError},
+    known::keep_learning,
     library::{Durability, Library, Target},
     limits,
     mirror::{Compress, Mirror, Selection},
@@ -52,6 +53,7 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
     let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
     let mut output = Output::standard(args.json);
     let state = StateDir::resolve(&args.sharing.state)?;
+    let context = &context.remembering(&state);
     // A folder that is to be filled need not be there yet.
     let target = if args.mirror {
         let dir = args.dir.clone();
@@ -84,6 +86,7 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
     let mut follower = Follower::new(context.clone(), state, node.events(), output);
     let ended = tokio::select! {
         ended = follower.follow(args) => ended,
+        never = keep_learning(&node, context) => match never {},
         name = signals.next() => { tracing::info!("{name}: leaving"); Ok(()) }
     };
     if let Some((stop, task)) = mirroring {

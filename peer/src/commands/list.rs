@@ -73,9 +73,9 @@ pub async fn show(context: &Context, args: &ListArgs, output: &mut Output) -> Re
             max_holders: limits::DEFAULT_LIST_HOLDERS,
         };
         let answer = client.list_documents(query).await;
-        let mut entries = answer.map_err(|error| located(context, args, error))?;
-        while let Some(entry) = entries.next().await.map_err(|error| located(context, args, error))? {
-            listing.add(&entry, output)?;
+        let mut answers = answer.map_err(|error| located(context, args, error))?;
+        while let Some(listed) = answers.next().await.map_err(|error| located(context, args, error))? {
+            listing.add(&listed.entry, listed.converging, output)?;
         }
     }
     listing.end(output)?;
@@ -107,10 +107,15 @@ impl Listing {
     }
 
     /// Shows a document, at the latest when the list ends.
-    pub(super) fn add(&mut self, entry: &DocumentEntry, output: &mut Output) -> Result<(), PeerError> {
+    pub(super) fn add(
+        &mut self,
+        entry: &DocumentEntry,
+        converging: bool,
+        output: &mut Output,
+    ) -> Result<(), PeerError> {
         self.shown += 1;
         if output.is_json() {
-            return output.object(&DocumentObject::from(entry));
+            return output.object(&DocumentObject::new(entry, converging));
         }
         self.table
             .push(cells(entry))

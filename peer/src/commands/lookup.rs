@@ -3,14 +3,14 @@
 use std::{collections::HashSet, fmt::Write as _};
 
 use p2p_ci::{
-    client::CallError,
+    client::{CallError, registry::LookedUp},
     document::{DocumentKey, Format, RfcNumber},
     limits,
     message::{DocumentEntry, LookupManyQuery},
     text::escaped,
 };
 
-use super::Context;
+use super::{Context, JUST_STARTED};
 use crate::{
     config::LookupArgs,
     error::{Exit, PeerError},
@@ -45,6 +45,8 @@ pub async fn show(context: &Context, args: &LookupArgs, output: &mut Output) -> 
     let wanted = args.numbers.iter().map(|wanted| wanted.number);
     let numbers: Vec<RfcNumber> = wanted.filter(|number| seen.insert(*number)).collect();
     let mut found = 0;
+    // Whether what was not found may be known soon.
+    let mut converging = false;
     for batch in numbers.chunks(limits::MAX_LOOKUP_NUMBERS) {
         let query = LookupManyQuery {
             numbers: batch.to_vec(),
@@ -69,11 +71,18 @@ pub async fn show(context: &Context, args: &LookupArgs, output: &mut Output) -> 
                     output.object(&MissingObject::new(*number, format, &error))?;
                 }
                 output.message(told);
+                converging |= answer.converging;
                 continue;
             }
-            show_documents(&answer.documents, found > 0, output)?;
+            let LookedUp {
+                documents, converging, ..
+            } = &answer;
+            show_documents(documents, *converging, found > 0, output)?;
             found += 1;
         }
+    }
+    if converging {
+        output.message(JUST_STARTED);
     }
     Ok(match found {
         0 => Exit::NotFound,
@@ -94,12 +103,13 @@ pub fn nobody_has(number: RfcNumber, format: Option<Format>) -> String {
 /// Shows the documents of one number, apart from those of the number before.
 pub(super) fn show_documents(
     documents: &[DocumentEntry],
+    converging: bool,
     mut apart: bool,
     output: &mut Output,
 ) -> Result<(), PeerError> {
     for entry in documents {
         if output.is_json() {
-            output.object(&DocumentObject::from(entry))?;
+            output.object(&DocumentObject::new(entry, converging))?;
             continue;
         }
         let gap = if std::mem::replace(&mut apart, true) { "\n" } else { "" };

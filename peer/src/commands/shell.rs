@@ -61,7 +61,13 @@ pub async fn run(context: &Context, args: &ShellArgs) -> Result<Exit, PeerError>
     let root = library.root().to_owned();
     let target = blocking("opening the folder", move || Target::open(&root, Durability::End)).await??;
     let prompt = Prompt::open(state_dir.path().join("history"))?;
-    let shell = Shell::start(context.clone(), args.sharing.clone(), library, target, state_dir)?;
+    let shell = Shell::start(
+        context.remembering(&state_dir),
+        args.sharing.clone(),
+        library,
+        target,
+        state_dir,
+    )?;
     take_lines(shell, prompt, &mut signals, &mut output).await
 }
 

@@ -6,7 +6,7 @@ use p2p_ci::{
     client::{CallError, registry::RegistryClient},
     document::RfcRange,
     limits::MAX_HOLDERS,
-    message::{DocumentEntry, IndexFilter, ListQuery},
+    message::{DocumentEntry, IndexFilter, ListQuery, Listed},
 };
 
 use super::{Mirror, Shared};
@@ -54,7 +54,8 @@ async fn list(mirror: &Mirror, shared: &Shared, client: &RegistryClient) -> Resu
         // The versions of one document follow each other.
         let mut versions: Vec<DocumentEntry> = Vec::new();
         let mut untold = 0;
-        while let Some(entry) = answers.next().await? {
+        while let Some(Listed { entry, converging }) = answers.next().await? {
+            shared.summary().converging |= converging;
             if !formats.is_empty() && !formats.contains(&entry.document.id.key.format) {
                 continue;
             }

@@ -25,6 +25,8 @@ pub struct Summary {
     pub contested: u64,
     /// Documents that could not be had, and why.
     pub failures: Vec<(DocumentId, Problem)>,
+    /// Whether the registry had just started when it was asked for what there is.
+    pub converging: bool,
     /// What was fetched, by the peer that sent it.
     pub by_holder: BTreeMap<PeerName, Given>,
     /// Whether it was ended early.

@@ -14,6 +14,7 @@ mod folders;
 mod full;
 mod getting;
 mod health;
+mod offline;
 mod prompt;
 mod registries;
 mod sharing;

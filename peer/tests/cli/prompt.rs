@@ -71,7 +71,7 @@ async fn every_verb_works() {
     for part in [
         "RFC 7 is not in ",
         "no other active peer has RFC 9\n",
-        "no active peer has RFC 10\n",
+        "no active peer has RFC 10;",
     ] {
         assert!(ran.stderr.contains(part), "no \"{part}\" in\n{}", ran.stderr);
     }

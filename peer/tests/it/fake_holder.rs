@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use futures_core::Stream;
@@ -33,6 +34,8 @@ pub(crate) enum Message {
     Chunk(Vec<u8>),
     /// A piece of a zstd frame, in a stream of downloads; a chunk elsewhere.
     Packed(Vec<u8>),
+    /// Nothing for a while.
+    Pause(Duration),
     /// Nothing more, and no end either.
     Silence,
 }
@@ -78,6 +81,10 @@ impl Scripted {
         let (sender, receiver) = tokio::sync::mpsc::channel(64);
         tokio::spawn(async move {
             for message in messages {
+                if let Message::Pause(pause) = message {
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
                 match encode(message) {
                     Some(message) => {
                         if sender.send(Ok(message)).await.is_err() {
@@ -109,7 +116,7 @@ impl pb::file_transfer_server::FileTransfer for Scripted {
             Message::Chunk(chunk) | Message::Packed(chunk) => Some(pb::DownloadResponse {
                 body: Some(Body::Chunk(chunk.into())),
             }),
-            Message::Silence => None,
+            Message::Pause(_) | Message::Silence => None,
         });
         Ok(Response::new(stream))
     }
@@ -132,7 +139,7 @@ impl pb::file_transfer_server::FileTransfer for Scripted {
                 request_id: 1,
                 body: Some(Body::ZstdChunk(piece.into())),
             }),
-            Message::Silence => None,
+            Message::Pause(_) | Message::Silence => None,
         });
         Ok(Response::new(stream))
     }

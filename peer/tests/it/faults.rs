@@ -14,7 +14,7 @@ use tonic::Status;
 
 use crate::{
     fake_holder::{FakeHolder, Message, Script, chunks, header},
-    support::{TestPeer, TestRegistry, any_version, get, leftovers},
+    support::{TestPeer, TestRegistry, any_version, get, get_within, leftovers},
     swarm::mirror,
 };
 
@@ -276,6 +276,61 @@ async fn a_silent_holder_costs_ten_seconds_at_most() {
     let error = get(&registry, folder.path(), 1, any_version()).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Unreachable, "{error}");
     assert!(began.elapsed() < shared_limits::MESSAGE_TIMEOUT + Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_holder_that_trickles_is_left_for_a_faster_one() {
+    let registry = TestRegistry::start().await;
+    let bytes = document();
+    // A quarter of the least speed, and never silent for long.
+    let trickle: Script = |bytes, offset| {
+        let pause = || Message::Pause(Duration::from_secs(1));
+        let chunks = chunks(&bytes[offset as usize..]).flat_map(|chunk| [pause(), chunk]);
+        let header = std::iter::once(Message::Header(header(bytes)));
+        (header.chain(chunks.collect::<Vec<_>>()).collect(), None)
+    };
+    let slow = FakeHolder::start(&registry, "slow", &bytes, trickle).await;
+    let folder = TempDir::new().unwrap();
+    let began = Instant::now();
+    let error = get(&registry, folder.path(), 1, any_version()).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::Unreachable);
+    assert!(error.to_string().contains("slower than 4096 bytes a second"), "{error}");
+    let took = began.elapsed();
+    assert!(
+        took < limits::SPEED_SPAN + Duration::from_secs(5),
+        "{took:?} instead of forty"
+    );
+    assert_eq!(slow.offsets.lock().unwrap().as_slice(), [0]);
+    assert_eq!(leftovers(folder.path()), 0);
+}
+
+#[tokio::test]
+async fn who_lies_three_times_is_left_alone() {
+    let registry = TestRegistry::start().await;
+    let bytes = document();
+    let wrong: Script = |bytes, offset| {
+        let mut wrong = bytes[offset as usize..].to_vec();
+        wrong[17] ^= 1;
+        sends(header(bytes), [&wrong[..]])
+    };
+    let liar = FakeHolder::start(&registry, "liar", &bytes, wrong).await;
+    let context = registry.context();
+    let folder = TempDir::new().unwrap();
+    for _ in 0..3 {
+        let error = get_within(&context, folder.path(), 1, any_version()).await.unwrap_err();
+        assert_eq!(error.exit(), Exit::Integrity, "{error}");
+    }
+    let error = get_within(&context, folder.path(), 1, any_version()).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::Unreachable, "{error}");
+    assert!(error.to_string().contains("left alone for 10 minutes"), "{error}");
+    let _honest = TestPeer::start(&registry, "honest", &[("rfc1.txt", &bytes)]).await;
+    let got = get_within(&context, folder.path(), 1, any_version()).await.unwrap();
+    assert_eq!(fs::read(folder.path().join("rfc1.txt")).unwrap(), bytes);
+    let How::Fetched(fetched) = got.how else {
+        panic!("was there")
+    };
+    assert_eq!(fetched.holder.name.as_str(), "honest");
+    assert_eq!(liar.offsets.lock().unwrap().as_slice(), [0, 0, 0]);
 }
 
 #[tokio::test]

@@ -15,8 +15,10 @@ use p2p_ci::{
 use peer::{
     commands::Context,
     destination::Destination,
+    directory::Directory,
     error::PeerError,
     getter::{Getter, Got, Wish},
+    known::Memory,
     library::{Durability, Library},
     node::{Node, NodeConfig},
     uplink::LinkState,
@@ -74,6 +76,7 @@ impl TestRegistry {
         Context {
             registry: self.url.clone(),
             dialer: tcp_dialer(),
+            memory: Memory::default(),
         }
     }
 
@@ -225,10 +228,16 @@ pub(crate) async fn is_known(client: &RegistryClient, fingerprint: Fingerprint) 
     welcome.known_formats == [fingerprint.format]
 }
 
-/// Gets one RFC into `folder`, as `peer get` does.
+/// Gets one RFC into `folder`, as `peer get` does that knows of nobody.
 pub(crate) async fn get(registry: &TestRegistry, folder: &Path, value: u32, wish: Wish) -> Result<Got, PeerError> {
+    get_within(&registry.context(), folder, value, wish).await
+}
+
+/// The same, with what the context remembers of others.
+pub(crate) async fn get_within(context: &Context, folder: &Path, value: u32, wish: Wish) -> Result<Got, PeerError> {
     let destination = Destination::new(folder.to_owned(), Durability::None).await.unwrap();
-    let getter = Getter::new(registry.context(), registry.client().await, destination, wish);
+    let directory = Directory::open(context.clone(), false).await?;
+    let getter = Getter::new(directory, destination, wish);
     getter.get(number(value), |_| {}, &|_| {}).await
 }
 

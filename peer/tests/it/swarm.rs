@@ -71,10 +71,8 @@ async fn what_nobody_has_is_not_found() {
     let _alice = TestPeer::start(&registry, "alice", &[("rfc1.txt", b"one")]).await;
     let folder = TempDir::new().unwrap();
     let error = get(&registry, folder.path(), 9999, any_version()).await.unwrap_err();
-    assert_eq!(
-        (error.exit(), error.to_string().as_str()),
-        (Exit::NotFound, "no active peer has RFC 9999")
-    );
+    assert_eq!(error.exit(), Exit::NotFound);
+    assert!(error.to_string().starts_with("no active peer has RFC 9999;"), "{error}");
     let mut wish = any_version();
     wish.from = Some("bob".to_owned());
     assert_eq!(
@@ -249,7 +247,7 @@ async fn what_changes_in_a_folder_changes_in_the_index() {
     eventually("changed", || {
         let (client, query) = (client.clone(), query.clone());
         async move {
-            let entries = client.lookup(&query).await.unwrap_or_default();
+            let entries = client.lookup(&query).await.unwrap_or_default().documents;
             let changed = p2p_ci::digest::Sha256::of(b"two, changed");
             (entries.len() == 1 && entries[0].document.id.sha256 == changed).then_some(())
         }

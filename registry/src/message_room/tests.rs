@@ -31,7 +31,11 @@ fn largest(holders: usize) -> DocumentEntry {
 
 fn encoded_bytes(entries: Vec<DocumentEntry>) -> usize {
     let next = entries.last().map(|entry| entry.document.claim());
-    let reply = RegistryReply::Page(ListPage { entries, next });
+    let reply = RegistryReply::Page(ListPage {
+        entries,
+        next,
+        converging: true,
+    });
     encoded_len(&encode_reply(u64::MAX, reply))
 }
 

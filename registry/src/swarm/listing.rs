@@ -9,7 +9,9 @@ use p2p_ci::{
     digest::DigestPrefix,
     document::{DocumentClaim, RfcNumber, RfcRange},
     limits::{DEFAULT_LIST_HOLDERS, MAX_BATCH_DOCUMENTS},
-    message::{DocumentEntry, ListPage, ListPageQuery, ListQuery, LookupManyQuery, LookupQuery, PeerInfo},
+    message::{
+        DocumentEntry, ListPage, ListPageQuery, ListQuery, Listed, LookupAnswer, LookupManyQuery, LookupQuery, PeerInfo,
+    },
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,29 +29,31 @@ impl Swarm {
     /// # Errors
     ///
     /// [`RegistryError::RfcNotFound`].
-    pub fn lookup(&self, query: &LookupQuery, asker: Asker) -> Result<Vec<DocumentEntry>, RegistryError> {
+    pub fn lookup(&self, query: &LookupQuery, asker: Asker) -> Result<LookupAnswer, RegistryError> {
         let mut guard = self.lock();
         let state = &mut *guard;
         let found = state.index.lookup(query, asker, LOOKUP_DOCUMENTS, &mut state.rng);
+        let converging = state.converging();
         drop(guard);
         match found {
-            Ok(found) => Ok(message_room::fit(found.into_iter().map(Found::into_entry).collect())),
+            Ok(found) => Ok(answer(found, converging.is_some())),
             Err(unusable) => Err(RegistryError::RfcNotFound {
                 query: query.clone(),
                 unusable,
+                converging,
             }),
         }
     }
 
     /// The same without the reason where there is none, and how many visits of a document it took.
-    fn find(&self, query: &LookupQuery, asker: Asker) -> (Vec<DocumentEntry>, usize) {
+    fn find(&self, query: &LookupQuery, asker: Asker) -> (LookupAnswer, usize) {
         let mut guard = self.lock();
         let state = &mut *guard;
         let visits = state.index.visits_of(query);
         let found = state.index.usable(query, asker, LOOKUP_DOCUMENTS, &mut state.rng);
+        let converging = state.converging().is_some();
         drop(guard);
-        let entries = message_room::fit(found.into_iter().map(Found::into_entry).collect());
-        (entries, visits)
+        (answer(found, converging), visits)
     }
 
     fn walk(&self, query: &WalkQuery, asker: Asker, after: Option<DocumentClaim>) -> Walk {
@@ -70,18 +74,24 @@ impl Swarm {
         let mut entries: Vec<DocumentEntry> = Vec::new();
         let mut room = Room::default();
         let mut after = query.after;
+        let converging = self.lock().converging().is_some();
+        let page = |entries, next| ListPage {
+            entries,
+            next,
+            converging,
+        };
         loop {
             let walk = self.walk(&walk_query, asker, after);
             for entry in walk.found.into_iter().map(Found::into_entry) {
                 if entries.len() == query.page_size || !room.take(&entry) {
                     let next = entries.last().map(|entry| entry.document.claim());
-                    return ListPage { entries, next };
+                    return page(entries, next);
                 }
                 entries.push(entry);
             }
             after = walk.next;
             if after.is_none() {
-                return ListPage { entries, next: None };
+                return page(entries, None);
             }
             tokio::task::yield_now().await;
         }
@@ -107,6 +117,7 @@ impl Swarm {
             query,
             asker,
             stop,
+            converging: self.lock().converging().is_some(),
             page: Vec::new().into_iter(),
             rest: Rest::From(None),
         })
@@ -142,6 +153,13 @@ impl Swarm {
     }
 }
 
+fn answer(found: Vec<Found>, converging: bool) -> LookupAnswer {
+    LookupAnswer {
+        documents: message_room::fit(found.into_iter().map(Found::into_entry).collect()),
+        converging,
+    }
+}
+
 fn go_on(stop: &CancellationToken) -> Result<(), StreamEnd> {
     if stop.is_cancelled() {
         return Err(StreamEnd::ShuttingDown);
@@ -163,6 +181,8 @@ pub struct Documents {
     query: WalkQuery,
     asker: Asker,
     stop: CancellationToken,
+    /// As of the beginning.
+    converging: bool,
     page: vec::IntoIter<Found>,
     rest: Rest,
 }
@@ -173,11 +193,14 @@ impl Documents {
     /// # Errors
     ///
     /// [`StreamEnd::ShuttingDown`].
-    pub async fn next(&mut self) -> Result<Option<DocumentEntry>, StreamEnd> {
+    pub async fn next(&mut self) -> Result<Option<Listed>, StreamEnd> {
         loop {
             go_on(&self.stop)?;
             if let Some(found) = self.page.next() {
-                return Ok(Some(found.into_entry()));
+                return Ok(Some(Listed {
+                    entry: found.into_entry(),
+                    converging: self.converging,
+                }));
             }
             let Rest::From(after) = self.rest else {
                 return Ok(None);
@@ -206,12 +229,12 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// The next number with its documents, none when nobody has them; `None` at the end.
+    /// The next number with its documents, which are none when nobody has them; `None` at the end.
     ///
     /// # Errors
     ///
     /// [`StreamEnd::ShuttingDown`].
-    pub async fn next(&mut self) -> Result<Option<(RfcNumber, Vec<DocumentEntry>)>, StreamEnd> {
+    pub async fn next(&mut self) -> Result<Option<(RfcNumber, LookupAnswer)>, StreamEnd> {
         go_on(&self.stop)?;
         let Some(number) = self.numbers.pop_front() else {
             return Ok(None);
@@ -221,9 +244,9 @@ impl Lookups {
             tokio::task::yield_now().await;
         }
         self.query.number = number;
-        let (entries, visits) = self.swarm.find(&self.query, self.asker);
+        let (answer, visits) = self.swarm.find(&self.query, self.asker);
         self.visits += visits.max(1);
-        Ok(Some((number, entries)))
+        Ok(Some((number, answer)))
     }
 }
 

@@ -6,7 +6,7 @@ use p2p_ci::{
     address,
     document::{Document, DocumentKey, Format},
     fingerprint::Fingerprint,
-    message::{DocumentEntry, ListPage, ListPageQuery, LookupQuery, PeerLabel, WatchEvent},
+    message::{ListPage, ListPageQuery, LookupAnswer, LookupQuery, PeerLabel, WatchEvent},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -148,7 +148,7 @@ impl Membership {
     /// # Errors
     ///
     /// [`RegistryError::RfcNotFound`].
-    pub fn lookup(&self, query: &LookupQuery) -> Result<Vec<DocumentEntry>, RegistryError> {
+    pub fn lookup(&self, query: &LookupQuery) -> Result<LookupAnswer, RegistryError> {
         self.swarm.lookup(query, self.asker)
     }
 

@@ -40,7 +40,7 @@ async fn a_series_that_is_known_is_listed_in_full_without_being_sent() {
         counts.collect::<Vec<_>>(),
         [[(Format::Txt, 9148)], [(Format::Txt, 9148)]]
     );
-    let found = client.lookup(&lookup(9148)).await.unwrap();
+    let found = client.lookup(&lookup(9148)).await.unwrap().documents;
     assert_eq!((found[0].holder_count, &found[0].document), (2, &document(9148)));
 
     let withdraw = PeerRequest::Withdraw(Vec::new(), vec![Format::Txt, Format::Html]);

@@ -256,8 +256,8 @@ pub(crate) async fn peers(client: &RegistryClient) -> Vec<PeerInfo> {
 pub(crate) async fn numbers(client: &RegistryClient) -> Vec<u32> {
     let mut stream = client.list_documents(everything()).await.unwrap();
     let mut numbers = Vec::new();
-    while let Some(entry) = within(stream.next()).await.unwrap() {
-        numbers.push(entry.document.id.key.number.get());
+    while let Some(listed) = within(stream.next()).await.unwrap() {
+        numbers.push(listed.entry.document.id.key.number.get());
     }
     numbers
 }

@@ -15,13 +15,15 @@ use p2p_ci::{
     digest::DigestPrefix,
     document::{Format, RfcRange},
     limits::MAX_HOLDERS,
-    message::{IndexFilter, ListQuery, Reachability},
+    message::{IndexFilter, ListQuery, Listed, Reachability},
     registry_url::RegistryUrl,
 };
 use peer::{
     commands::Context,
     destination::Destination,
+    directory::Directory,
     getter::{Getter, How, Wish},
+    known::Memory,
     library::{Durability, Library},
     limits::DRAIN_GRACE,
     node::{Node, NodeConfig},
@@ -135,6 +137,8 @@ pub(crate) struct Peer {
     pub(crate) state: PathBuf,
     pub(crate) orders: Orders<Order>,
     pub(crate) truth: SharedTruth,
+    /// Outlives the peer's processes, as a file would.
+    pub(crate) memory: Memory,
 }
 
 impl Peer {
@@ -279,8 +283,10 @@ impl Peer {
         let context = Context {
             registry: registry_url(),
             dialer: dialer(),
+            memory: self.memory.clone(),
         };
-        let client = context.connect().await?;
+        // What nobody announced to a registry is not what this checks.
+        let directory = Directory::open(context, false).await?;
         let destination = Destination::new(self.folder.clone(), Durability::None).await?;
         let wish = Wish {
             format: Format::Txt,
@@ -289,7 +295,7 @@ impl Peer {
             replace: false,
         };
         let key = documents::key(number).ok_or("no such number")?;
-        let got = Getter::new(context, client, destination, wish)
+        let got = Getter::new(directory, destination, wish)
             .get(key.number, |_| {}, &|_| {})
             .await?;
         if let How::Fetched(_) = got.how {
@@ -336,7 +342,7 @@ async fn look() -> Result<Looked, CallError> {
     };
     let mut holders: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
     let mut answers = client.list_documents(query).await?;
-    while let Some(entry) = answers.next().await? {
+    while let Some(Listed { entry, .. }) = answers.next().await? {
         let names = entry.holders.iter().map(|holder| holder.name.to_string());
         holders.entry(entry.document.id.key).or_default().extend(names);
     }

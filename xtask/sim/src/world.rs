@@ -5,6 +5,7 @@ mod faults;
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
+use peer::known::Memory;
 use tempfile::TempDir;
 use turmoil::{Builder, Sim};
 
@@ -113,6 +114,7 @@ impl World<'_> {
                 folder,
                 state,
                 orders: Orders::default(),
+                memory: Memory::default(),
                 truth: truth.clone(),
             });
         }

@@ -6,6 +6,7 @@ use p2p_ci::{message::Holder, text::escaped};
 
 use crate::{
     error::PeerError,
+    fetch::Fetched,
     getter::{Got, How},
     output::{
         Output, human,
@@ -62,30 +63,41 @@ pub(super) fn report(got: &Got, from: Option<&str>, output: &mut Output) -> Resu
                 "{key}: {path} is already there with the same bytes, SHA-256 {sha256}"
             ))
         }
-        How::Fetched(fetched) => {
-            for detour in &fetched.detours {
-                let Holder { name, address, .. } = &detour.holder;
-                let error = escaped(&detour.error.to_string()).to_string();
-                output.message(format_args!(
-                    "{key}: {name} ({address}) failed: {error}; went on elsewhere"
-                ));
-            }
-            if output.is_json() {
-                let mut object = described(GetObject::new(key, GetOutcome::Saved), got, &fetched.path);
-                object.holder = Some(HolderObject::from(&fetched.holder));
-                object.duration = Some(fetched.duration);
-                return output.object(&object);
-            }
-            output.lines(format_args!(
-                "{key}: saved as {}, {} bytes from {} ({}), {}, SHA-256 verified {sha256}",
-                escaped(&fetched.path.to_string_lossy()),
-                document.size_bytes,
-                fetched.holder.name,
-                fetched.holder.address,
-                human::rate(fetched.received_bytes, fetched.duration),
-            ))
-        }
+        How::Fetched(fetched) => tell_fetched(got, fetched, output),
     }
+}
+
+/// Tells who sent a document, who failed to, and what its digest rests on.
+fn tell_fetched(got: &Got, fetched: &Fetched, output: &mut Output) -> Result<(), PeerError> {
+    let document = &got.entry.document;
+    let (key, sha256) = (document.id.key, document.id.sha256);
+    for detour in &fetched.detours {
+        let Holder { name, address, .. } = &detour.holder;
+        let error = escaped(&detour.error.to_string()).to_string();
+        output.message(format_args!(
+            "{key}: {name} ({address}) failed: {error}; went on elsewhere"
+        ));
+    }
+    if output.is_json() {
+        let mut object = described(GetObject::new(key, GetOutcome::Saved), got, &fetched.path);
+        object.holder = Some(HolderObject::from(&fetched.holder));
+        object.duration = Some(fetched.duration);
+        return output.object(&object);
+    }
+    let checked = if got.by_registry {
+        format!("SHA-256 verified {sha256}")
+    } else {
+        let peers = human::count(u64::from(got.entry.holder_count), "known peer");
+        format!("SHA-256 {sha256}, as {peers} had it; no registry was asked")
+    };
+    output.lines(format_args!(
+        "{key}: saved as {}, {} bytes from {} ({}), {}, {checked}",
+        escaped(&fetched.path.to_string_lossy()),
+        document.size_bytes,
+        fetched.holder.name,
+        fetched.holder.address,
+        human::rate(fetched.received_bytes, fetched.duration),
+    ))
 }
 
 fn described<'a>(mut object: GetObject<'a>, got: &Got, path: &'a Path) -> GetObject<'a> {
@@ -96,6 +108,7 @@ fn described<'a>(mut object: GetObject<'a>, got: &Got, path: &'a Path) -> GetObj
         .map(|(entry, why)| MissedObject::new(entry, why))
         .collect();
     object.others = got.others.iter().map(VersionObject::from).collect();
+    object.by_registry = Some(got.by_registry);
     object.path = Some(path);
     object.size_bytes = Some(document.size_bytes);
     object.sha256 = Some(document.id.sha256.to_string());

@@ -8,7 +8,7 @@ use p2p_ci::{
     text::escaped,
 };
 
-use super::SHOWN_FAILURES;
+use super::{super::JUST_STARTED, SHOWN_FAILURES};
 use crate::{
     error::{Exit, PeerError},
     mirror::{Given, Summary},
@@ -45,6 +45,11 @@ pub(super) fn report(summary: &Summary, took: Duration, output: &mut Output) -> 
         output.message(format_args!(
             "interrupted{}; run it again to go on where it stopped",
             told(summary.left, "still to come")
+        ));
+    }
+    if summary.converging {
+        output.message(format_args!(
+            "{JUST_STARTED}; run it again to fetch what only they have"
         ));
     }
     Ok(exit)
@@ -90,6 +95,7 @@ fn object_of(summary: &Summary, took: Duration) -> MirrorObject {
             left: summary.left,
             kept: summary.kept,
             contested: summary.contested,
+            converging: summary.converging,
             bytes: summary.bytes,
             holders: summary.by_holder.len() as u64,
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),

@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::error::Exit;
+use crate::{error::Exit, known::Memory};
 
 /// A context whose registry says `greeting` to each connection, and closes it.
 async fn context(greeting: &'static [u8]) -> Context {
@@ -26,6 +26,7 @@ async fn context(greeting: &'static [u8]) -> Context {
     Context {
         registry,
         dialer: tcp_dialer(),
+        memory: Memory::default(),
     }
 }
 
@@ -86,6 +87,7 @@ async fn nobody_there_and_other_errors_stay_as_they_are() {
     let context = Context {
         registry,
         dialer: tcp_dialer(),
+        memory: Memory::default(),
     };
     let lost = context.registry_error(CallError::TimedOut {
         what: "the lookup".to_owned(),

@@ -19,13 +19,13 @@ use super::{
 };
 use crate::{
     commands::{
-        blocking, get,
+        JUST_STARTED, blocking, get,
         join::sentence,
         list::Listing,
         lookup::{nobody_has, show_documents},
         peers,
     },
-    config::{GetArgs, TargetArgs},
+    config::{GetArgs, StateArgs, TargetArgs},
     error::PeerError,
     limits,
     output::Output,
@@ -170,6 +170,7 @@ impl Shell {
     async fn lookup(&self, lookup: &LookupVerb, output: &mut Output) -> Result<(), PeerError> {
         let format = format_of(lookup.numbers.iter().map(|wanted| wanted.format), lookup.format)?;
         let mut apart = false;
+        let mut converging = false;
         for &WantedNumber { number, .. } in &lookup.numbers {
             let query = LookupQuery {
                 number,
@@ -178,17 +179,21 @@ impl Shell {
                 max_holders: MAX_HOLDERS,
             };
             match self.node.request(PeerRequest::Lookup(query)).await {
-                Ok(RegistryReply::Found(documents)) => {
-                    show_documents(&documents, apart, output)?;
+                Ok(RegistryReply::Found(found)) => {
+                    show_documents(&found.documents, found.converging, apart, output)?;
                     apart = true;
                 }
                 Ok(_) => return Err(self.unexpected()),
                 Err(CallError::Refused(failure)) if failure.reason == Reason::RfcNotFound => {
                     let told = nobody_has(number, format);
                     output.message(told.replace("no active peer", "no other active peer"));
+                    converging |= failure.retry_after.is_some();
                 }
                 Err(error) => return Err(self.context.registry_error(error)),
             }
+        }
+        if converging {
+            output.message(JUST_STARTED);
         }
         Ok(())
     }
@@ -205,9 +210,13 @@ impl Shell {
                 after: None,
             };
             loop {
-                let ListPage { entries, next } = self.page(&query).await?;
+                let ListPage {
+                    entries,
+                    next,
+                    converging,
+                } = self.page(&query).await?;
                 for entry in &entries {
-                    listing.add(entry, output)?;
+                    listing.add(entry, converging, output)?;
                 }
                 // A page that does not lead on would be asked for for ever.
                 if next.is_none() || next <= query.after {
@@ -239,12 +248,14 @@ impl Shell {
             format: download.format,
             from: download.from,
             sha256: download.sha256,
+            offline_ok: true,
             target: TargetArgs {
                 to: self.library.root().to_owned(),
                 force: download.force,
                 durability: None,
                 json: false,
             },
+            state: StateArgs { state_dir: None },
         };
         if get::is_too_much(&args) {
             return Err(PeerError::Usage(format!(

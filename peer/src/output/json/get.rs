@@ -36,6 +36,8 @@ pub struct GetObject<'a> {
     pub size_bytes: Option<u64>,
     /// Digest of the document, as 64 digits.
     pub sha256: Option<String>,
+    /// Whether the registry told of the document, and so of its digest; otherwise peers known from before did.
+    pub by_registry: Option<bool>,
     /// The peer that the last byte came from.
     pub holder: Option<HolderObject<'a>>,
     /// How long the download took.
@@ -95,6 +97,7 @@ impl<'a> GetObject<'a> {
             path: None,
             size_bytes: None,
             sha256: None,
+            by_registry: None,
             holder: None,
             duration: None,
             missed: Vec::new(),

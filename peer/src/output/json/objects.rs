@@ -21,10 +21,15 @@ pub struct DocumentObject<'a> {
     title: &'a str,
     holder_count: u32,
     holders: Vec<HolderObject<'a>>,
+    /// Only where it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    converging: bool,
 }
 
-impl<'a> From<&'a DocumentEntry> for DocumentObject<'a> {
-    fn from(entry: &'a DocumentEntry) -> Self {
+impl<'a> DocumentObject<'a> {
+    /// A document as a registry told of it that may be `converging`.
+    #[must_use]
+    pub fn new(entry: &'a DocumentEntry, converging: bool) -> Self {
         let Document {
             id,
             size_bytes,
@@ -39,6 +44,7 @@ impl<'a> From<&'a DocumentEntry> for DocumentObject<'a> {
             title: title.as_str(),
             holder_count: entry.holder_count,
             holders: entry.holders.iter().map(HolderObject::from).collect(),
+            converging,
         }
     }
 }
@@ -157,6 +163,8 @@ pub struct MirrorSummary {
     pub contested: u64,
     /// Bytes of the documents that were fetched.
     pub bytes: u64,
+    /// Whether the registry had just started when it was asked, so that peers may have been missing.
+    pub converging: bool,
     /// Peers that they came from.
     pub holders: u64,
     /// How long it took, in milliseconds.

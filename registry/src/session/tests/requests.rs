@@ -121,10 +121,11 @@ async fn the_asker_is_left_out_of_lookup_and_list() {
         .set_reachability(welcome.session_id, Reachability::Reachable);
 
     let failure = failed(alice.ask(lookup(1)).await, Reason::RfcNotFound);
-    assert_eq!(failure.message, "no active peer has RFC 1");
-    let RegistryReply::Found(entries) = bob.ask(lookup(2)).await else {
+    assert!(failure.message.starts_with("no active peer has RFC 1"), "{failure}");
+    let RegistryReply::Found(found) = bob.ask(lookup(2)).await else {
         panic!("alice has RFC 2");
     };
+    let entries = found.documents;
     assert_eq!((entries[0].holder_count, entries[0].holders.len()), (1, 1));
     assert_eq!(entries[0].holders[0].id, welcome.session_id);
 
@@ -140,4 +141,40 @@ async fn the_asker_is_left_out_of_lookup_and_list() {
     assert_eq!(numbers, [2, 3]);
     assert!(page.entries.iter().all(|entry| entry.holder_count == 1));
     assert_eq!(page.next, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_has_just_started_says_so() {
+    let environment = refusing().await;
+    let (mut alice, welcome) = Peer::join(&environment, "alice").await;
+    alice.ask(PeerRequest::Announce(vec![document(1)])).await;
+    environment
+        .swarm
+        .set_reachability(welcome.session_id, Reachability::Reachable);
+    let observer = Hello {
+        port: None,
+        ..hello_of("bob")
+    };
+    let (mut bob, _) = Peer::join_with(&environment, observer).await;
+    let mut converging = async |seconds| {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        let failure = failed(bob.ask(lookup(2)).await, Reason::RfcNotFound);
+        let RegistryReply::Found(found) = bob.ask(lookup(1)).await else {
+            panic!("alice has RFC 1");
+        };
+        let page = PeerRequest::List(ListPageQuery {
+            filter: IndexFilter::ALL,
+            page_size: 8,
+            after: None,
+        });
+        let RegistryReply::Page(page) = bob.ask(page).await else {
+            panic!("alice has RFC 1");
+        };
+        assert_eq!(page.converging, found.converging);
+        assert_eq!(failure.message.contains("just started"), found.converging, "{failure}");
+        (found.converging, failure.retry_after)
+    };
+    let left = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(converging(19).await, (true, left(1)));
+    assert_eq!(converging(1).await, (false, None));
 }
