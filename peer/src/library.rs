@@ -41,6 +41,7 @@ mod reader;
 mod report;
 mod scan;
 mod select;
+mod silent;
 mod source;
 mod state;
 mod sweep;

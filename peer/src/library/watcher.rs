@@ -25,6 +25,7 @@ use super::{
     lock,
     name::FileName,
     scan::{Look, News, look_at_all, look_at_news},
+    silent::is_silent,
     walk::Candidate,
 };
 
@@ -56,19 +57,6 @@ const BUSY_SHARE: u32 = 4;
 
 /// The same for those that nothing asked for.
 const IDLE_SHARE: u32 = 100;
-
-/// File systems that other machines change without this one being told, by `statfs(2)`'s `f_type`: NFS, SMB and CIFS,
-/// FUSE (virtiofs and sshfs too), 9p (WSL and virtual machines), Ceph, AFS.
-const SILENT_FILE_SYSTEMS: [u64; 8] = [
-    0x6969,
-    0x517B,
-    0xFE53_4D42,
-    0xFF53_4D42,
-    0x6573_5546,
-    0x0102_1997,
-    0x00C3_6400,
-    0x5346_414F,
-];
 
 /// Keeps a library up to date with its folder. Dropping it ends the watching.
 #[derive(Debug)]
@@ -157,14 +145,6 @@ fn warn_of_polling(path: &Path, error: &notify::Error) {
         %error,
         "the folder cannot be watched, so it is looked at every half second instead; raise fs.inotify.max_user_watches"
     );
-}
-
-/// Whether the folder's file system is one that other machines change silently.
-fn is_silent(path: &Path) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|found| {
-        // The field is signed on some platforms and 32 bits wide on others; these numbers have 32 bits.
-        u64::try_from(found.f_type & 0xFFFF_FFFF).is_ok_and(|kind| SILENT_FILE_SYSTEMS.contains(&kind))
-    })
 }
 
 /// The watching thread's own.
@@ -294,8 +274,24 @@ impl Watch {
             Sign::Created | Sign::Written | Sign::Closed => false,
         };
         if folder {
+            if sign != Sign::Touched {
+                self.forget(path);
+            }
             self.ask_for_everything();
         }
+    }
+
+    /// Forgets the watches of a folder that came or went, and of those below: they end with its name, and it may be back
+    /// before anybody looks.
+    fn forget(&mut self, path: &Path) {
+        let Some(events) = &mut self.events else { return };
+        self.watched.retain(|watched, _| {
+            let stays = !watched.starts_with(path);
+            if !stays {
+                let _ended = events.unwatch(&full_path(&self.inner.path, watched));
+            }
+            stays
+        });
     }
 
     /// Adds the files that must have settled by now, and those that were found changed while they were served.
@@ -358,7 +354,7 @@ impl Watch {
         let folders = lock(&self.inner.folders).clone();
         let wanted: HashMap<PathBuf, (u64, u64)> =
             folders.into_iter().map(|folder| (folder.path, folder.file)).collect();
-        let full_path = |path: &Path| -> PathBuf { self.inner.path.join(path).components().collect() };
+        let full_path = |path: &Path| full_path(&self.inner.path, path);
         self.watched.retain(|path, file| {
             let stays = wanted.get(path) == Some(file);
             if !stays {
@@ -389,4 +385,9 @@ impl Watch {
         }
         is_new
     }
+}
+
+/// A folder's path as it is watched.
+fn full_path(root: &Path, path: &Path) -> PathBuf {
+    root.join(path).components().collect()
 }

@@ -4,7 +4,9 @@ use std::{fs, os::unix::fs::symlink};
 
 use peer::library::{Library, Watcher};
 
-use crate::support::{Folder, PATIENCE, again, assert_holds, held, inside_folder, is_inside, put, txt, until};
+use crate::support::{
+    Folder, PATIENCE, PROMPTLY, again, assert_holds, held, inside_folder, is_inside, put, txt, until,
+};
 
 fn watched(folder: &Folder) -> (Library, Watcher) {
     let (library, _) = folder.open();
@@ -54,6 +56,28 @@ fn a_folder_that_is_made_again_is_followed_again() {
         fs::remove_dir_all(folder.path("sub")).unwrap();
         until(PATIENCE, &format!("gone in round {round}"), || {
             library.snapshot().is_empty()
+        });
+    }
+}
+
+#[test]
+fn a_folder_that_is_back_before_anybody_looked_is_still_followed() {
+    for swapped in ["sub", "sub/below", ""] {
+        let folder = Folder::new();
+        folder.put("sub/below/rfc1.txt", b"one");
+        folder.put("sub/below/rfc2.txt", b"two");
+        let (library, _watcher) = watched(&folder);
+        let away = folder.outside("away");
+        fs::rename(folder.path(swapped), &away).unwrap();
+        fs::rename(&away, folder.path(swapped)).unwrap();
+        // Whatever the swap had looked at has been looked at by then: this is seen by the folder above or below it alone.
+        folder.put("sub/below/rfc3.txt", b"three");
+        until(PROMPTLY, &format!("written into {swapped:?}"), || {
+            library.get(txt(3)).is_some()
+        });
+        fs::remove_file(folder.path("sub/below/rfc2.txt")).unwrap();
+        until(PROMPTLY, &format!("removed from {swapped:?}"), || {
+            library.get(txt(2)).is_none()
         });
     }
 }
