@@ -157,8 +157,13 @@ impl Cluster {
 
     /// Starts `peer join FOLDER --name NAME`, in its own state folder.
     pub fn join(&mut self, name: &str, folder: &str) -> Result<()> {
+        self.join_with(name, folder, &[])
+    }
+
+    /// The same with more options.
+    pub fn join_with(&mut self, name: &str, folder: &str, options: &[&str]) -> Result<()> {
         let mut command = self.peer_command()?;
-        command.args(["join", folder, "--name", name]);
+        command.args(["join", folder, "--name", name]).args(options);
         command.env("P2PCI_STATE_DIR", self.folder().join("state").join(name));
         let peer = Process::spawn(name, command, &self.logs())?;
         self.peers.insert(name.to_owned(), peer);

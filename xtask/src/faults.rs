@@ -7,8 +7,11 @@
 mod lan;
 mod link;
 mod presence;
+mod proxy;
 mod raw_client;
 mod reporter;
+mod storage;
+mod transfer;
 
 use std::{
     fs,
@@ -22,6 +25,7 @@ use clap::Args;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use self::proxy::Dice;
 use crate::{
     ci::Outcome,
     cluster::Cluster,
@@ -38,6 +42,9 @@ pub struct Options {
     /// Run only the checks whose name contains this
     #[arg(long, value_name = "WORD")]
     only: Option<String>,
+    /// What random faults are drawn from; a check that draws some tells its seed
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 impl Options {
@@ -46,6 +53,7 @@ impl Options {
         Self {
             short: true,
             only: None,
+            seed: None,
         }
     }
 }
@@ -64,6 +72,8 @@ struct Bench {
     programs: Programs,
     /// Whether this is the short form.
     is_short: bool,
+    /// What random faults are drawn from.
+    seed: u64,
     /// Holds the copies.
     _folder: TempDir,
 }
@@ -85,11 +95,11 @@ const fn check(name: &'static str, lane: usize, run: fn(&Bench) -> Result<Outcom
 }
 
 /// Every check, by what it is about.
-const GROUPS: [&[Check]; 1] = [&presence::CHECKS];
+const GROUPS: [&[Check]; 3] = [&presence::CHECKS, &transfer::CHECKS, &storage::CHECKS];
 
 /// Runs the checks, all of them even when one fails.
 pub fn run(options: &Options) -> Result<Outcome> {
-    let bench = Bench::new(options.short)?;
+    let bench = Bench::new(options)?;
     let wanted = |check: &&Check| options.only.as_ref().is_none_or(|word| check.name.contains(word));
     let checks: Vec<&Check> = GROUPS.iter().copied().flatten().filter(wanted).collect();
     if checks.is_empty() {
@@ -143,13 +153,14 @@ fn summarize(results: &[(&str, Result<Outcome>)], took: Duration) -> Result<Outc
 }
 
 impl Bench {
-    fn new(is_short: bool) -> Result<Self> {
+    fn new(options: &Options) -> Result<Self> {
         let built = workspace::build()?;
         let folder = tempfile::Builder::new().prefix("p2pci-faults-").tempdir()?;
         let programs = built.copy_to(folder.path())?;
         Ok(Self {
             programs,
-            is_short,
+            is_short: options.short,
+            seed: options.seed.unwrap_or_else(Dice::fresh_seed),
             _folder: folder,
         })
     }
@@ -183,6 +194,11 @@ impl Bench {
     /// How often something is done in this run.
     fn pick(&self, amount: Amount) -> usize {
         if self.is_short { amount.short } else { amount.full }
+    }
+
+    /// Dice that fall differently for each thing that is done with them, and again so with the same seed.
+    fn dice(&self, round: usize) -> Dice {
+        Dice::new(self.seed.wrapping_add(round as u64).wrapping_mul(1_000_003))
     }
 
     /// A cluster whose registry runs.
