@@ -1,13 +1,19 @@
 //! What disks do, and what becomes of files while they are written or shared.
 
 mod commit;
+mod full;
 mod midway;
+mod moved;
+mod refused;
 mod swapped;
 
 use super::{Check, check};
 
-pub(super) const CHECKS: [Check; 3] = [
+pub(super) const CHECKS: [Check; 6] = [
     check("killed writing", 3, commit::run),
     check("killed midway", 3, midway::run),
     check("swapped", 0, swapped::run),
+    check("disk full", 1, full::run),
+    check("moved away", 3, moved::run),
+    check("refused", 1, refused::run),
 ];

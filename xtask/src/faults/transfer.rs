@@ -1,8 +1,10 @@
 //! A download ends with the right bytes or with none, whatever becomes of those who send them.
 
 mod altered;
+mod crowd;
 mod cut;
 mod killed;
+mod leaving;
 mod silent;
 
 use std::{
@@ -25,13 +27,15 @@ use crate::{
     process::{self, Finished},
 };
 
-pub(super) const CHECKS: [Check; 6] = [
+pub(super) const CHECKS: [Check; 8] = [
     check("sender killed", 2, killed::run),
     check("altered", 1, altered::run),
     check("cut short", 1, cut::short),
     check("bad network", 3, cut::bad_network),
     check("sender silent", 2, silent::sender),
     check("no holder", 3, silent::nobody),
+    check("sender leaves", 2, leaving::run),
+    check("crowd", 0, crowd::run),
 ];
 
 /// The first of the documents that are no RFCs.

@@ -21,8 +21,8 @@ use crate::{
 /// How often a sender falls silent in each of the ways.
 const SILENCES: Amount = Amount { full: 5, short: 1 };
 
-/// How soon another holder must go on.
-const FAILOVER_LIMIT: Duration = Duration::from_secs(10);
+/// How soon another holder must go on: HTTP/2 asks a silent connection after 10 s whether it is alive, and waits 5 s more.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(16);
 
 /// How soon it must be told that nobody can give a document.
 const TOLD_LIMIT: Duration = Duration::from_secs(15);
