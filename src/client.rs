@@ -9,6 +9,7 @@ pub mod stranger;
 
 use std::{error::Error, fmt, time::Duration};
 
+use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 
 pub use self::health::check_health;
@@ -220,6 +221,9 @@ fn off_the_question() -> CallError {
 /// (17 bytes each) bring less.
 const PROGRESS_BYTES: u64 = 1024;
 
+/// How often it is looked within an idle limit's time whether something arrives: a silence is noticed a twentieth late.
+const LOOKS: u32 = 20;
+
 /// Waits for `message` for as long as something arrives.
 async fn unless_silent<T>(
     limit: Duration,
@@ -227,12 +231,15 @@ async fn unless_silent<T>(
     message: impl Future<Output = T>,
 ) -> Result<T, CallError> {
     tokio::pin!(message);
+    let (mut bytes, mut since) = (received.bytes(), Instant::now());
     loop {
-        let before = received.bytes();
-        if let Ok(message) = tokio::time::timeout(limit, &mut message).await {
+        if let Ok(message) = tokio::time::timeout(limit / LOOKS, &mut message).await {
             return Ok(message);
         }
-        if received.bytes() - before < PROGRESS_BYTES {
+        let by_now = received.bytes();
+        if by_now - bytes >= PROGRESS_BYTES {
+            (bytes, since) = (by_now, Instant::now());
+        } else if since.elapsed() >= limit {
             let what = format!("the next message ({} s)", limit.as_secs());
             return Err(CallError::TimedOut { what });
         }
@@ -276,6 +283,28 @@ pub const FILE_TRANSFER_SERVICE: &str = "p2pci.v1.FileTransfer";
 mod tests {
     use super::*;
     use crate::pb;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_may_take_long_but_not_be_silent_for_long() {
+        let limit = Duration::from_secs(10);
+        let (received, began) = (Received::default(), Instant::now());
+        // Little by little, for a minute; then nothing.
+        let lasts = Duration::from_secs(60);
+        let arriving = received.clone();
+        let trickle = tokio::spawn(async move {
+            while began.elapsed() < lasts {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                arriving.add(PROGRESS_BYTES / 4);
+            }
+        });
+        let ended = unless_silent(limit, &received, std::future::pending::<()>()).await;
+        assert!(matches!(ended, Err(CallError::TimedOut { .. })), "{ended:?}");
+        let silent = began.elapsed() - lasts;
+        assert!(silent <= limit + 2 * limit / LOOKS, "noticed after {silent:?}");
+        assert!(silent > limit - Duration::from_secs(5), "noticed after {silent:?}");
+        trickle.await.unwrap();
+        assert_eq!(unless_silent(limit, &received, std::future::ready(7)).await, Ok(7));
+    }
 
     #[test]
     fn service_names_are_those_of_the_generated_code() {

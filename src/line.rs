@@ -35,6 +35,20 @@ pub struct Allowance {
     pub unread_bytes: usize,
     /// How long a connection may go without a request.
     pub idle: Duration,
+    /// How long a ping may stay unanswered. It waits behind whatever was sent before.
+    pub ping: Duration,
+}
+
+impl Allowance {
+    /// For a server of documents: where the link is slow, what is on its way takes a while, and a client that has asked for a
+    /// long one says nothing meanwhile.
+    #[must_use]
+    pub fn for_documents() -> Self {
+        Self {
+            ping: limits::UNREAD_ANSWER,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Allowance {
@@ -43,6 +57,7 @@ impl Default for Allowance {
             unread: limits::UNREAD_ANSWER,
             unread_bytes: limits::MAX_UNREAD_BYTES_PER_SOURCE,
             idle: limits::IDLE_CONNECTION,
+            ping: limits::KEEPALIVE_TIMEOUT,
         }
     }
 }

@@ -28,7 +28,7 @@ const SMALL_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const SMALL_CONNECTION_WINDOW_BYTES: u32 = 128 * 1024;
 
 /// A gRPC server with every limit set that tonic leaves open by default.
-fn server_builder() -> Server {
+fn server_builder(allowance: &Allowance) -> Server {
     Server::builder()
         .max_concurrent_streams(limits::MAX_STREAMS_PER_CONNECTION)
         .concurrency_limit_per_connection(limits::MAX_STREAMS_PER_CONNECTION as usize)
@@ -38,7 +38,7 @@ fn server_builder() -> Server {
         .http2_max_pending_accept_reset_streams(Some(limits::MAX_PENDING_RESETS))
         .http2_max_header_list_size(limits::MAX_HEADER_LIST_BYTES)
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+        .http2_keepalive_timeout(Some(allowance.ping))
         .initial_stream_window_size(SMALL_STREAM_WINDOW_BYTES)
         .initial_connection_window_size(SMALL_CONNECTION_WINDOW_BYTES)
 }
@@ -86,8 +86,9 @@ impl Serving {
         allowance: Allowance,
     ) -> Self {
         let stop = CancellationToken::new();
+        let server = server_builder(&allowance);
         let ledger = Ledger::new(allowance);
-        let mut server = server_builder()
+        let mut server = server
             .layer(source_gate(allowed))
             .layer(Attend(ledger.clone()))
             .layer(MapResponseLayer::new(explain as fn(_) -> _));

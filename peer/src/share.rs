@@ -14,6 +14,7 @@ use p2p_ci::{
     address::{self, AllowedSources},
     client::FILE_TRANSFER_SERVICE,
     front_door,
+    line::Allowance,
     quota::QuotaLimits,
     reflection::with_reflection,
     serving::Serving,
@@ -161,7 +162,12 @@ impl Share {
         if self.config.reflection {
             routes = with_reflection(routes, FILE_TRANSFER_SERVICE).map_err(io::Error::other)?;
         }
-        let serving = Serving::spawn(routes, self.config.allowed.clone(), incoming);
+        let serving = Serving::spawn_with(
+            routes,
+            self.config.allowed.clone(),
+            incoming,
+            Allowance::for_documents(),
+        );
         Ok(Running {
             address,
             follows,

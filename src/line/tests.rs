@@ -80,6 +80,11 @@ impl TestServer {
     }
 
     async fn connect(&self) -> Client {
+        self.connect_silently(Duration::ZERO).await
+    }
+
+    /// A client whose connection takes nothing in for a while, so that pings stay unanswered as well.
+    async fn connect_silently(&self, silence: Duration) -> Client {
         let (near, far) = tokio::io::duplex(1 << 20);
         let source = "127.0.0.1:5000".parse().unwrap();
         self.conns.send(Ok(Conn::new(far, source))).await.unwrap();
@@ -87,6 +92,7 @@ impl TestServer {
         Client {
             requests,
             connection: tokio::spawn(async move {
+                tokio::time::sleep(silence).await;
                 // Both a proper end and a broken connection are an end.
                 let _ = connection.await;
             }),
@@ -125,6 +131,7 @@ const ALLOWANCE: Allowance = Allowance {
     unread: Duration::from_secs(40),
     unread_bytes: 4 * CHUNK_BYTES,
     idle: Duration::from_secs(60),
+    ping: limits::KEEPALIVE_TIMEOUT,
 };
 
 #[tokio::test(start_paused = true)]
@@ -157,6 +164,17 @@ async fn an_answer_that_is_read_slowly_goes_on() {
     }
     assert!(began.elapsed() > 2 * ALLOWANCE.unread, "slow enough to tell");
     assert!(!client.connection.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_may_wait_behind_what_a_slow_link_carries_where_documents_are_served() {
+    let silence = limits::KEEPALIVE_INTERVAL + 2 * limits::KEEPALIVE_TIMEOUT;
+    for (allowance, stays) in [(Allowance::default(), false), (Allowance::for_documents(), true)] {
+        let server = TestServer::start(allowance);
+        let mut client = server.connect_silently(silence).await;
+        tokio::time::sleep(silence).await;
+        assert_eq!(client.download().await.is_some(), stays, "{allowance:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
