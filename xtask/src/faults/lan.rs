@@ -158,9 +158,15 @@ impl Lan {
 
     /// Runs a peer command on a host to its end.
     pub fn run(&self, host: &str, arguments: &[&str]) -> Result<Finished> {
+        let command = self.prepare(host, arguments)?;
+        process::run(&format!("peer {}", arguments.join(" ")), command, STOP_LIMIT)
+    }
+
+    /// A peer command on a host, for whoever runs several at once.
+    pub fn prepare(&self, host: &str, arguments: &[&str]) -> Result<Command> {
         let mut command = self.peer_command(host, "state/commands")?;
         command.args(arguments);
-        process::run(&format!("peer {}", arguments.join(" ")), command, STOP_LIMIT)
+        Ok(command)
     }
 
     /// The active peers, as asked from a host.

@@ -3,8 +3,10 @@
 mod altered;
 mod crowd;
 mod cut;
+mod headless;
 mod killed;
 mod leaving;
+mod lossy;
 mod silent;
 
 use std::{
@@ -27,7 +29,7 @@ use crate::{
     process::{self, Finished},
 };
 
-pub(super) const CHECKS: [Check; 8] = [
+pub(super) const CHECKS: [Check; 12] = [
     check("sender killed", 2, killed::run),
     check("altered", 1, altered::run),
     check("cut short", 1, cut::short),
@@ -36,6 +38,10 @@ pub(super) const CHECKS: [Check; 8] = [
     check("no holder", 3, silent::nobody),
     check("sender leaves", 2, leaving::run),
     check("crowd", 0, crowd::run),
+    check("no registry", 2, headless::registry),
+    check("clocks", 1, headless::clocks),
+    check("packet loss", 3, lossy::loss),
+    check("slow link", 3, lossy::slow),
 ];
 
 /// The first of the documents that are no RFCs.

@@ -1,3 +1,5 @@
+//! Bytes through a proxy: whole, altered, late, and cut.
+
 use std::io::{ErrorKind, Read, Write};
 
 use super::*;
