@@ -31,6 +31,9 @@ const SIZE: usize = 600_000;
 /// One piece of a chunk.
 const SMALL: usize = 2000;
 
+/// Bytes of a chunk.
+const CHUNK: u64 = 256 << 10;
+
 /// How much the last frames take, those that say that all went well among them.
 const END_BYTES: u64 = 150;
 
@@ -50,6 +53,8 @@ const ENOUGH_PERCENT: usize = 99;
 #[derive(Debug, Clone, Copy)]
 enum Where {
     Anywhere,
+    /// Within the first chunk.
+    FirstChunk,
     /// Within the last chunk of bytes, or what follows it.
     NearTheEnd,
 }
@@ -60,7 +65,7 @@ const WAYS: [(&str, Ending, Where); 5] = [
     ("reset anywhere", Ending::Reset, Where::Anywhere),
     ("closed at the end", Ending::Closed, Where::NearTheEnd),
     ("reset at the end", Ending::Reset, Where::NearTheEnd),
-    ("closed within the first chunk", Ending::Closed, Where::Anywhere),
+    ("closed within the first chunk", Ending::Closed, Where::FirstChunk),
 ];
 
 /// Cuts every connection to the only holder.
@@ -79,7 +84,7 @@ pub fn short(bench: &Bench) -> Result<Outcome> {
         let mut dice = bench.dice(1 + index);
         proxy.set(move || {
             let at = match place {
-                Where::Anywhere if index == 4 => dice.below(256 << 10),
+                Where::FirstChunk => dice.below(CHUNK),
                 Where::Anywhere => dice.below(total),
                 Where::NearTheEnd => total - 1 - dice.below(END_BYTES),
             };

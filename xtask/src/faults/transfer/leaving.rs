@@ -22,7 +22,7 @@ use crate::{
 const DOWNLOADS: Amount = Amount { full: 64, short: 16 };
 
 /// How long a document is.
-const SIZE: usize = 1 << 20;
+const SIZE: usize = 5 << 19;
 
 /// How long a peer that ends lets downloads go on.
 const END_LIMIT: Duration = Duration::from_secs(30);
@@ -36,7 +36,7 @@ const NAMES: [&str; 2] = ["leaver", "stayer"];
 const FAST: u64 = 256 << 10;
 
 /// Bytes a second of each download that does not, and has to go on elsewhere.
-const SLOW: u64 = 24 << 10;
+const SLOW: u64 = 40 << 10;
 
 /// What was seen of one ending.
 struct Seen {

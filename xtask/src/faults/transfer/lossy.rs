@@ -26,15 +26,16 @@ const SIZE: usize = 120_000;
 
 /// Together a minute of the slow link, in full.
 const SLOW_SIZE: Amount = Amount {
-    full: 400_000,
-    short: 50_000,
+    full: 1_000_000,
+    short: 250_000,
 };
 
 /// The slow link, in the words of `tc`.
 const SLOW: &str = "1mbit";
 
-/// How many times as long as the fastest the slowest download may take.
-const FAIR: u32 = 3;
+/// How many times as long as the fastest the slowest download may take. Without a cap TCP shares the link among the
+/// connections, and does so evenly only in the long run.
+const FAIR: u32 = 5;
 
 /// How long a download may take here.
 const LIMIT: Duration = Duration::from_secs(240);
