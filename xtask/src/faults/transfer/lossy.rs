@@ -35,7 +35,7 @@ const SLOW: &str = "1mbit";
 
 /// How many times as long as the fastest the slowest download may take. Without a cap TCP shares the link among the
 /// connections, and does so evenly only in the long run.
-const FAIR: u32 = 5;
+const FAIR: u32 = 3;
 
 /// How long a download may take here.
 const LIMIT: Duration = Duration::from_secs(240);

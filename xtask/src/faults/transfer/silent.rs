@@ -21,16 +21,17 @@ use crate::{
 /// How often a sender falls silent in each of the ways.
 const SILENCES: Amount = Amount { full: 5, short: 1 };
 
-/// How soon another holder must go on: HTTP/2 asks a silent connection after 10 s whether it is alive, and waits 5 s more.
-const FAILOVER_LIMIT: Duration = Duration::from_secs(16);
+/// How soon another holder must go on: 10 s of silence, a twentieth more until that is noticed, and a connection.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(11);
 
 /// How soon it must be told that nobody can give a document.
 const TOLD_LIMIT: Duration = Duration::from_secs(15);
 
-const SIZE: usize = 4 << 20;
+/// The longest document: the system has less of it under way when the sender falls silent early.
+const SIZE: usize = 16 << 20;
 
 /// Bytes a second of each holder.
-const RATE: u64 = 4 << 20;
+const RATE: u64 = 12 << 20;
 
 const NAMES: [&str; 2] = ["alice", "bob"];
 
@@ -48,7 +49,7 @@ pub fn sender(bench: &Bench) -> Result<Outcome> {
     for round in 0..bench.pick(SILENCES) {
         for (gaps, how) in gaps.iter_mut().zip([Ending::Mark, Ending::BlackHole]) {
             cluster.wait_for_holders(FIRST, &NAMES, 2 * SOON)?;
-            let at = bench.dice(round).below(SIZE as u64 / 2);
+            let at = bench.dice(round).below(SIZE as u64 / 4);
             let what = || format!("{how:?} at byte {at}, seed {}", bench.seed);
             gaps.push(silence(&mut cluster, &proxies, at, how).with_context(what)?);
             let target = cluster.folder().join("target");
