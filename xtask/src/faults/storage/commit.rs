@@ -231,15 +231,22 @@ fn places(log: &str, step: &Step) -> Vec<u64> {
 
 /// Runs a command undisturbed, and tells where the step was among the calls of its threads.
 fn observe(cluster: &Cluster, step: &Step, asked: Asked, digests: &Digests) -> Result<Vec<u64>> {
-    let (code, seen) = trace(cluster, step, asked, digests, None)?;
-    ensure!(code == 0, "undisturbed, {asked:?} ended with exit code {code}");
     let target = cluster.folder().join("target");
-    let found = check_folder(&target, digests)?;
-    ensure!(found.len() == digests.len(), "undisturbed, {asked:?} saved {found:?}");
-    fs::remove_dir_all(&target)?;
-    let places = places(&seen, step);
-    ensure!(!places.is_empty(), "{asked:?} was not seen to {}", step.name);
-    Ok(places)
+    for _ in 0..TRIES {
+        let (code, seen) = trace(cluster, step, asked, digests, None)?;
+        ensure!(code == 0, "undisturbed, {asked:?} ended with exit code {code}");
+        let found = check_folder(&target, digests)?;
+        ensure!(found.len() == digests.len(), "undisturbed, {asked:?} saved {found:?}");
+        fs::remove_dir_all(&target)?;
+        let places = places(&seen, step);
+        if !places.is_empty() {
+            return Ok(places);
+        }
+    }
+    bail!(
+        "{asked:?} was not seen to {} before other threads had done as much",
+        step.name
+    )
 }
 
 /// Kills a command at the step, looks at what is there, and runs it again.

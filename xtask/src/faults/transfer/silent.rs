@@ -13,7 +13,7 @@ use crate::faults::{
 };
 use crate::{
     ci::Outcome,
-    cluster::{Cluster, SOON},
+    cluster::{Cluster, SOON, STOP_LIMIT},
     process::{Finished, Process},
     wait::{self, Look},
 };
@@ -127,7 +127,9 @@ pub fn nobody(bench: &Bench) -> Result<Outcome> {
     let nowhere = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     proxy.lead_to(Some(nowhere));
     told.push(tells(&cluster, "the holder refuses", FIRST, 4)?);
-    cluster.peer("holder")?.stop(SOON)?;
+    // Or else it would wait for the downloader that fell silent, as long as for any other.
+    drop(proxy);
+    cluster.peer("holder")?.stop(STOP_LIMIT)?;
     told.push(tells(&cluster, "the holder has left", FIRST, 3)?);
     cluster.registry()?.signal(Signal::STOP)?;
     told.push(tells(&cluster, "the registry stands still", FIRST, 4)?);
