@@ -199,3 +199,6 @@ impl Drop for Serving {
         self.ledger.cut_all();
     }
 }
+
+#[cfg(test)]
+mod tests;
