@@ -318,7 +318,9 @@ mod tests {
         let _client = TcpStream::connect(address).await.unwrap();
         let mut conn = incoming.next().await.unwrap().unwrap();
         tokio::time::pause();
-        let error = conn.read(&mut [0; 8]).await.unwrap_err();
+        let mut byte = [0; 8];
+        let read = tokio::time::timeout(2 * limits::PREFACE_TIMEOUT, conn.read(&mut byte)).await;
+        let error = read.expect("it is closed in time").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -113,6 +113,12 @@ struct Client {
 }
 
 impl Client {
+    /// Waits until the connection is over.
+    async fn ends_within(&mut self, limit: Duration) {
+        let ended = tokio::time::timeout(limit, &mut self.connection).await;
+        ended.expect("the connection goes on").unwrap();
+    }
+
     /// Starts a download and returns what arrives, unread; `None` when the connection is over.
     async fn download(&mut self) -> Option<RecvStream> {
         let request = http::Request::post("http://server/p2pci.v1.FileTransfer/Download")
@@ -140,7 +146,7 @@ async fn an_answer_that_is_not_read_costs_the_connection() {
     let mut client = server.connect().await;
     let began = Instant::now();
     let _unread = client.download().await.unwrap();
-    client.connection.await.unwrap();
+    client.ends_within(2 * ALLOWANCE.unread).await;
     let lasted = began.elapsed();
     assert!(
         (ALLOWANCE.unread..ALLOWANCE.unread + 3 * LOOK_INTERVAL).contains(&lasted),
@@ -217,9 +223,9 @@ async fn what_a_connection_held_that_was_cut_costs_no_other_one() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_requests_ends_and_one_with_an_answer_does_not() {
     let server = TestServer::start(ALLOWANCE);
-    let idle = server.connect().await;
+    let mut idle = server.connect().await;
     let began = Instant::now();
-    idle.connection.await.unwrap();
+    idle.ends_within(2 * ALLOWANCE.idle).await;
     assert!(began.elapsed() >= ALLOWANCE.idle);
 
     let mut busy = server.connect().await;
