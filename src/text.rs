@@ -52,7 +52,7 @@ fn is_active(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
 
@@ -66,9 +66,14 @@ mod tests {
         );
     }
 
+    /// Any characters. What proptest draws as a `String` holds none of those that act.
+    fn any_text() -> impl Strategy<Value = String> {
+        vec(any::<char>(), 0..64).prop_map(String::from_iter)
+    }
+
     proptest! {
         #[test]
-        fn nothing_active_comes_out_and_twice_is_once(text in any::<String>()) {
+        fn nothing_active_comes_out_and_twice_is_once(text in any_text()) {
             let once = escaped(&text).to_string();
             prop_assert!(!once.chars().any(is_active));
             prop_assert_eq!(escaped(&once).to_string(), once);
