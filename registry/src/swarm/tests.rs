@@ -320,6 +320,25 @@ proptest! {
     }
 }
 
+#[test]
+fn a_session_that_was_taken_over_changes_nothing_any_more() {
+    let swarm = swarm();
+    let (old, welcome) = swarm.join(apply("alice", 5000, None)).unwrap();
+    old.announce(vec![document(1)]).unwrap();
+    let (newer, _) = swarm.join(apply("alice", 5000, Some(welcome.resume_token))).unwrap();
+    newer.announce(vec![document(2)]).unwrap();
+    assert!(old.announce(vec![document(3)]).is_err());
+    assert!(old.withdraw(vec![key(2)], &[]).is_err());
+    assert!(old.heartbeat(7).is_err());
+    assert_eq!(newer.heartbeat(0), Ok(1));
+    drop(old);
+    assert_eq!(
+        newer.heartbeat(0),
+        Ok(1),
+        "its clean-up was none of the newer one's business"
+    );
+}
+
 /// Old sessions end on one thread while newer ones of the same peer register and announce on another.
 #[test]
 fn a_late_clean_up_on_another_thread_never_touches_the_newer_session() {
