@@ -125,6 +125,30 @@ async fn a_mirror_ends_when_the_threads_that_store_break() {
 }
 
 #[tokio::test]
+async fn what_the_disk_has_no_room_for_is_not_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let (shared, mut documents, holder) = with_arrived(dir.path(), Arc::new(Nobody), 1);
+    let (intake, writers) = Writers::start(&shared).unwrap();
+    let mut body = Body::default();
+    body.push(BYTES.into(), 0);
+    let mut group = Group::new(Arc::new(Origin::new(holder)));
+    group.add(Arrived {
+        index: 0,
+        document: documents.remove(0),
+        body,
+        _room: shared.memory.try_take(1).unwrap(),
+    });
+    // No disk has so much, beside what is left to others.
+    group.bytes = u64::MAX / 2;
+    intake.send(group).await.unwrap();
+    let worked = timeout(Duration::from_secs(10), work(&shared, intake)).await;
+    worked.expect("it waits for what nobody will store");
+    writers.join();
+    assert!(matches!(*lock(&shared.failure), Some(StoreError::NoSpace { .. })));
+    assert!(!dir.path().join("held/rfc1.txt").exists(), "it was stored all the same");
+}
+
+#[tokio::test]
 async fn a_mirror_goes_on_while_what_has_come_is_being_checked() {
     let dir = tempfile::tempdir().unwrap();
     let (shared, _, _) = with_arrived(dir.path(), Arc::new(Nobody), 1);
