@@ -10,6 +10,7 @@
 )]
 
 mod capping;
+mod coming_back;
 mod compressing;
 mod fake_holder;
 mod faults;
