@@ -20,6 +20,7 @@ mod scanning;
 mod serving_while_changing;
 mod storing;
 mod storing_badly;
+mod storing_durably;
 mod storing_elsewhere;
 mod storing_whole;
 mod support;
