@@ -14,6 +14,7 @@ mod documents;
 mod faults;
 mod grpcurl_test;
 mod json;
+mod mutants;
 mod process;
 mod procfs;
 mod sim;
@@ -58,6 +59,8 @@ enum Command {
     /// Simulate a registry and peers on a network with faults, seed after seed, and check what must hold
     #[command(disable_help_flag = true)]
     Sim(sim::Options),
+    /// Break one guard of the product after the other, in a copy, and see whether its tests turn red
+    Mutants(mutants::Options),
     /// Check the house rules
     Tidy,
     /// Run every check that CI runs
@@ -97,6 +100,7 @@ fn run(command: &Command) -> Result<Outcome> {
         Command::Faults(options) => faults::run(options),
         Command::Bench(options) => bench::run(options).map(Outcome::Passed),
         Command::Sim(options) => sim::run(options),
+        Command::Mutants(options) => mutants::run(options),
         Command::Tidy => tidy::run(&workspace::root()).map(Outcome::Passed),
         Command::Ci => ci::run().map(Outcome::Passed),
     }
