@@ -35,6 +35,8 @@ enum Verdict {
     Caught,
     /// These passed although the guard is broken.
     Missed(Vec<String>),
+    /// These cannot be tried on this machine, and no other one passed.
+    Skipped(Vec<String>),
     /// It could not be tried.
     Unfit(anyhow::Error),
 }
@@ -56,34 +58,52 @@ pub fn run(options: &Options) -> Result<Outcome> {
         "every test that is named passes without a patch ({})",
         console::seconds(took)
     );
-    let mut counts = [0, 0, 0];
+    let mut tally = Tally::default();
     for patch in &patches {
         let begun = wait::now();
         let verdict = attempt(&copy, patch).unwrap_or_else(Verdict::Unfit);
         wait::check_interrupt()?;
+        let (word, text) = tally.note(verdict, patch);
         let took = console::seconds(begun.elapsed());
-        let (place, word, text) = match verdict {
-            Verdict::Caught => (0, "caught", names(patch)),
-            Verdict::Missed(passed) => (1, "MISSED", format!("passed: {}", passed.join(", "))),
-            Verdict::Unfit(error) => (2, "ERROR ", format!("{error:#}")),
+        println!("{word} {:<24} {took:>9}  {text}", patch.name);
+    }
+    tally.summarize(start.elapsed())
+}
+
+/// How many patches came to which end.
+#[derive(Debug, Default)]
+struct Tally {
+    caught: usize,
+    missed: usize,
+    skipped: usize,
+    unfit: usize,
+}
+
+impl Tally {
+    /// Counts a patch, and returns what is told of it.
+    fn note(&mut self, verdict: Verdict, patch: &Patch) -> (&'static str, String) {
+        let (count, word, text) = match verdict {
+            Verdict::Caught => (&mut self.caught, "caught", names(patch)),
+            Verdict::Missed(passed) => (&mut self.missed, "MISSED", format!("passed: {}", passed.join(", "))),
+            Verdict::Skipped(tests) => (&mut self.skipped, "SKIP  ", tests.join(", ")),
+            Verdict::Unfit(error) => (&mut self.unfit, "ERROR ", format!("{error:#}")),
         };
-        println!("{word} {:<24} {took:>7}  {text}", patch.name);
-        if let Some(count) = counts.get_mut(place) {
-            *count += 1;
+        *count += 1;
+        (word, text)
+    }
+
+    fn summarize(&self, took: Duration) -> Result<Outcome> {
+        let mut summary = format!("{} caught, {} missed", self.caught, self.missed);
+        for (count, what) in [(self.skipped, "skipped"), (self.unfit, "that could not be tried")] {
+            if count > 0 {
+                summary = format!("{summary}, {count} {what}");
+            }
         }
+        if self.missed + self.unfit > 0 {
+            bail!("{summary}");
+        }
+        Ok(Outcome::Passed(format!("{summary} in {}", console::seconds(took))))
     }
-    let [caught, missed, unfit] = counts;
-    let summary = format!("{caught} caught, {missed} missed");
-    if unfit > 0 {
-        bail!("{summary}, {} could not be tried", console::count(unfit, "patch"));
-    }
-    if missed > 0 {
-        bail!("{summary}");
-    }
-    Ok(Outcome::Passed(format!(
-        "{summary} in {}",
-        console::seconds(start.elapsed())
-    )))
 }
 
 fn chosen(mut patches: Vec<Patch>, names: &[String]) -> Result<Vec<Patch>> {
@@ -127,7 +147,7 @@ fn check_unpatched(copy: &Copy, patches: &[Patch]) -> Result<Duration> {
         tests.dedup();
         trial::build_visibly(copy, &program)?;
         let suite = Suite { program, tests };
-        let failed = with(trial::run(copy, &suite)?, Ended::Failed);
+        let failed = with(&trial::run(copy, &suite)?, Ended::Failed);
         if !failed.is_empty() {
             bail!("without a patch these fail as well: {}", failed.join(", "));
         }
@@ -143,22 +163,24 @@ fn attempt(copy: &Copy, patch: &Patch) -> Result<Verdict> {
 }
 
 fn judge(copy: &Copy, patch: &Patch) -> Result<Verdict> {
-    let mut passed = Vec::new();
+    let (mut passed, mut skipped) = (Vec::new(), Vec::new());
     for suite in &patch.red {
         trial::build(copy, &suite.program)?;
-        passed.extend(with(trial::run(copy, suite)?, Ended::Passed));
+        let outcomes = trial::run(copy, suite)?;
+        passed.extend(with(&outcomes, Ended::Passed));
+        skipped.extend(with(&outcomes, Ended::Skipped));
     }
-    Ok(if passed.is_empty() {
-        Verdict::Caught
-    } else {
-        Verdict::Missed(passed)
+    Ok(match (passed.is_empty(), skipped.is_empty()) {
+        (false, _) => Verdict::Missed(passed),
+        (true, false) => Verdict::Skipped(skipped),
+        (true, true) => Verdict::Caught,
     })
 }
 
 /// The tests that ended like this.
-fn with(outcomes: BTreeMap<String, Ended>, wanted: Ended) -> Vec<String> {
-    let of_kind = outcomes.into_iter().filter(|(_, ended)| *ended == wanted);
-    of_kind.map(|(name, _)| name).collect()
+fn with(outcomes: &BTreeMap<String, Ended>, wanted: Ended) -> Vec<String> {
+    let of_kind = outcomes.iter().filter(|(_, ended)| **ended == wanted);
+    of_kind.map(|(name, _)| name.clone()).collect()
 }
 
 fn names(patch: &Patch) -> String {

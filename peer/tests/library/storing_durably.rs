@@ -1,7 +1,7 @@
 //! That documents are on the disk when they are said to be: what a power cut would leave of them.
 //!
 //! A file system that gives new bytes their place on the disk only when it writes them tells of each file whether it has
-//! one yet (`filefrag`, for anybody). Where it does not tell, these tests are left out.
+//! one yet (`filefrag`, for anybody). Where it does not tell, and where no disk may be mounted, tests are left out.
 
 use std::{fs, path::Path, process::Command};
 
@@ -12,7 +12,7 @@ use p2p_ci::{
 use peer::library::{Body, Durability, Stored, Target};
 use tempfile::TempDir;
 
-use crate::support::{bytes, skip, txt};
+use crate::support::{again, bytes, is_inside, skip, txt};
 
 /// More than a file system keeps beside the file's name, and far less than it would write at once.
 const LENGTH: usize = 64 * 1024;
@@ -105,4 +105,40 @@ fn everything_is_on_the_disk_when_a_run_has_ended() {
         Some(true),
         "a power cut would leave an empty file"
     );
+}
+
+/// Runs a command in a folder with a disk that is a file, `disk`, mounted at `mounted`. Its file system writes nothing by
+/// itself meanwhile.
+const WITH_DISK: &str = r#"
+folder=$(mktemp -d "$0/XXXXXX") && cd "$folder" && truncate -s 16M disk && mkfs.ext4 -q -F disk &&
+mkdir mounted && mount -o loop,commit=300 disk mounted && exec "$@"
+"#;
+
+#[track_caller]
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+}
+
+/// What a copy of the disk holds is what a power cut would leave.
+#[test]
+fn a_power_cut_takes_no_name_that_was_reported() {
+    const NAME: &str = "storing_durably::a_power_cut_takes_no_name_that_was_reported";
+    if !is_inside() {
+        let folder = on_disk();
+        let path = folder.path().to_str().unwrap();
+        // Only the system's own administrator may mount a disk.
+        again(NAME, &["unshare", "-m", "sh", "-c", WITH_DISK, path], folder.path());
+        return;
+    }
+    let target = Target::open(Path::new("mounted"), Durability::File).unwrap();
+    let stored = store_in_pieces(&target);
+    fs::write("mounted/lazy", b"what nobody forces to the disk").unwrap();
+    fs::copy("disk", "copy").unwrap();
+    run("umount", &["--lazy", "mounted"]);
+    run("mount", &["-o", "loop", "copy", "mounted"]);
+    assert!(!Path::new("mounted/lazy").exists(), "the disk was not cut off");
+    let left = fs::read(&stored.path).expect("its name is gone");
+    run("umount", &["mounted"]);
+    assert_eq!(left, bytes(LENGTH));
 }

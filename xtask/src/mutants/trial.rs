@@ -25,6 +25,8 @@ const TESTS_FAILED: i32 = 101;
 pub enum Outcome {
     Passed,
     Failed,
+    /// It says itself that it could not be tried here.
+    Skipped,
 }
 
 /// Builds a test program.
@@ -56,7 +58,7 @@ pub fn run(copy: &Copy, suite: &Suite) -> Result<BTreeMap<String, Outcome>> {
         finished.expect_code(&what, TESTS_FAILED)?;
         bail!("{what} ended otherwise than by passing or failing");
     }
-    let outcomes = outcomes(&finished.stdout);
+    let outcomes = outcomes(&finished.stdout, &finished.stderr);
     let of = |name: &String| {
         let outcome = outcomes.get(name).copied();
         let outcome = outcome.with_context(|| format!("{} ran no test {name}", suite.program.label()))?;
@@ -65,11 +67,23 @@ pub fn run(copy: &Copy, suite: &Suite) -> Result<BTreeMap<String, Outcome>> {
     suite.tests.iter().map(of).collect()
 }
 
-/// The tests that a test program says to have run.
-fn outcomes(printed: &str) -> BTreeMap<String, Outcome> {
+/// The tests that a test program says to have run. One that lacks something says so in a line `SKIP test: reason`, and
+/// passes.
+fn outcomes(printed: &str, reported: &str) -> BTreeMap<String, Outcome> {
+    let skips: Vec<&str> = reported
+        .lines()
+        .filter_map(|line| line.strip_prefix("SKIP ")?.split_once(": "))
+        .map(|(test, _)| test)
+        .collect();
+    let is_skipped = |name: &str| {
+        skips
+            .iter()
+            .any(|test| name == *test || name.ends_with(&format!("::{test}")))
+    };
     let of_line = |line: &str| {
         let (name, ended) = line.strip_prefix("test ")?.split_once(" ... ")?;
         match ended.trim() {
+            "ok" if is_skipped(name) => Some((name.to_owned(), Outcome::Skipped)),
             "ok" => Some((name.to_owned(), Outcome::Passed)),
             "FAILED" => Some((name.to_owned(), Outcome::Failed)),
             _ => None,
@@ -86,9 +100,11 @@ mod tests {
     fn outcomes_are_read_from_what_a_test_program_prints() {
         let printed = "\nrunning 3 tests\ntest a::b ... ok\ntest a::c ... FAILED\ntest d ... ignored\n\nfailures:\n\n\
                        ---- a::c stdout ----\ntest of mine ... x\n\ntest result: FAILED. 1 passed; 1 failed\n";
-        let found = outcomes(printed);
+        let found = outcomes(printed, "SKIP c: no\nwarning: no\n");
         assert_eq!(found.get("a::b"), Some(&Outcome::Passed));
         assert_eq!(found.get("a::c"), Some(&Outcome::Failed));
         assert_eq!(found.len(), 2, "{found:?}");
+        let found = outcomes(printed, "SKIP b: there is no disk\n");
+        assert_eq!(found.get("a::b"), Some(&Outcome::Skipped));
     }
 }
