@@ -4,12 +4,13 @@
 //! namespaces of the test's own, which need root and `ip`; without them those checks say SKIP. Nothing is left behind,
 //! and any number of such tests may run at once.
 
+mod crowd;
 mod lan;
-mod link;
+pub mod link;
 mod presence;
 mod proxy;
 mod raw_client;
-mod reporter;
+pub mod reporter;
 mod storage;
 mod transfer;
 
@@ -95,7 +96,7 @@ const fn check(name: &'static str, lane: usize, run: fn(&Bench) -> Result<Outcom
 }
 
 /// Every check, by what it is about.
-const GROUPS: [&[Check]; 3] = [&presence::CHECKS, &transfer::CHECKS, &storage::CHECKS];
+const GROUPS: [&[Check]; 4] = [&presence::CHECKS, &transfer::CHECKS, &storage::CHECKS, &crowd::CHECKS];
 
 /// Runs the checks, all of them even when one fails.
 pub fn run(options: &Options) -> Result<Outcome> {

@@ -9,6 +9,7 @@ mod cluster;
 mod compose_test;
 mod console;
 mod corpus;
+mod crowd;
 mod demo;
 mod documents;
 mod faults;

@@ -118,6 +118,29 @@ fn memory(process: u32, name: &str) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
+/// How many descriptors a process has open; none when it has ended.
+pub fn descriptors(process: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{process}/fd")).ok()?.count())
+}
+
+/// How many threads a process has; none when it has ended.
+pub fn threads(process: u32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{process}/task")).ok()?.count())
+}
+
+/// How often this host had no room for a connection that a listener had not accepted yet.
+pub fn listen_overflows() -> Result<u64> {
+    let netstat = fs::read_to_string("/proc/net/netstat").context("cannot read /proc/net/netstat")?;
+    counter(&netstat, "TcpExt:", "ListenOverflows").context("the system does not count overflows of listeners")
+}
+
+/// A counter in a file that has a line of names above each line of values.
+fn counter(netstat: &str, group: &str, name: &str) -> Option<u64> {
+    let mut lines = netstat.lines().filter(|line| line.starts_with(group));
+    let place = lines.next()?.split_whitespace().position(|found| found == name)?;
+    lines.next()?.split_whitespace().nth(place)?.parse().ok()
+}
+
 /// The bytes that a process has handed to the system to write, to files and sockets alike; none when it has ended.
 pub fn written_bytes(process: u32) -> Option<u64> {
     let io = fs::read_to_string(format!("/proc/{process}/io")).ok()?;
@@ -162,7 +185,17 @@ mod tests {
         assert_eq!(tree(this).first(), Some(&this));
         assert!(peak_memory(this).unwrap() >= resident_memory(this).unwrap());
         assert!(resident_memory(this).unwrap() > 1 << 10);
+        assert!(descriptors(this).unwrap() >= 3 && threads(this).unwrap() >= 1);
         assert!(times(this).is_some() && written_bytes(this).is_some());
+    }
+
+    #[test]
+    fn a_counter_is_found_by_its_name_in_the_line_above() {
+        let netstat = "TcpExt: A ListenOverflows B\nTcpExt: 1 42 3\nIpExt: ListenOverflows\nIpExt: 7\n";
+        assert_eq!(counter(netstat, "TcpExt:", "ListenOverflows"), Some(42));
+        assert_eq!(counter(netstat, "IpExt:", "ListenOverflows"), Some(7));
+        assert_eq!(counter(netstat, "TcpExt:", "C"), None);
+        assert!(listen_overflows().is_ok());
     }
 
     #[test]

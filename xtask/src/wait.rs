@@ -103,6 +103,16 @@ pub fn until_dear<T>(what: &str, limit: Duration, look: impl FnMut() -> Result<L
     poll(what, limit, DEAR_LOOK, look)
 }
 
+/// Lets time pass, where that is what a test does to others and not what it hopes for.
+pub fn let_pass(span: Duration) -> Result<()> {
+    let start = now();
+    while let Some(rest) = span.checked_sub(start.elapsed()).filter(|rest| !rest.is_zero()) {
+        check_interrupt()?;
+        thread::sleep(rest.min(DEAR_LOOK));
+    }
+    check_interrupt()
+}
+
 fn poll<T>(
     what: &str,
     limit: Duration,

@@ -28,8 +28,12 @@ pub struct Reporter {
 impl Reporter {
     /// Starts the child; its output also stays in the folder of logs.
     pub fn spawn(name: &str, command: Command, logs: &Path) -> Result<Self> {
-        let process = Process::spawn(name, command, logs)?;
-        let path = logs.join(format!("{name}.out"));
+        Self::follow(Process::spawn(name, command, logs)?, logs)
+    }
+
+    /// Reads what a child prints that has just been started.
+    pub fn follow(process: Process, logs: &Path) -> Result<Self> {
+        let path = logs.join(format!("{}.out", process.name()));
         let output = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Self {
             process,
