@@ -19,6 +19,7 @@ mod mutants;
 mod process;
 mod procfs;
 mod sim;
+mod soak;
 mod space;
 mod tidy;
 mod tools;
@@ -55,6 +56,8 @@ enum Command {
     ComposeTest,
     /// Kill, stop, cut off and move real peers, and measure how soon the registry knows
     Faults(faults::Options),
+    /// Keep a registry and hundreds of peers at work, with faults all the time, and see that nothing grows
+    Soak(soak::Options),
     /// Measure this project beside rsync, curl and others, on this machine
     Bench(bench::Options),
     /// Simulate a registry and peers on a network with faults, seed after seed, and check what must hold
@@ -99,6 +102,7 @@ fn run(command: &Command) -> Result<Outcome> {
         Command::GrpcurlTest(options) => grpcurl_test::run_with(options),
         Command::ComposeTest => compose_test::run(),
         Command::Faults(options) => faults::run(options),
+        Command::Soak(options) => soak::run(options).map(Outcome::Passed),
         Command::Bench(options) => bench::run(options).map(Outcome::Passed),
         Command::Sim(options) => sim::run(options),
         Command::Mutants(options) => mutants::run(options),

@@ -45,7 +45,7 @@ const MOST_IN_10_S: u64 = 10;
 
 /// Connections of a peer for each death, on average and at most. It may try in vain while the registry is dead.
 const MEAN_EACH: f64 = 3.0;
-const MOST_EACH: u64 = 5;
+const MOST_EACH: u64 = 4;
 
 /// Peers of a registry that stands still.
 const HELD_PEERS: Amount = Amount { full: 500, short: 100 };
