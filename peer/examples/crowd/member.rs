@@ -71,7 +71,11 @@ impl Past {
             }
             NodeEvent::Refused(failure) => self.refused = Some(failure.message),
             NodeEvent::Broken(part) => self.broken = Some(part),
-            _ => {}
+            NodeEvent::Serving(_)
+            | NodeEvent::Announced(_)
+            | NodeEvent::Withdrawn(_)
+            | NodeEvent::Rejected(..)
+            | NodeEvent::Left => {}
         }
     }
 }

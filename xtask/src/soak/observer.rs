@@ -69,8 +69,16 @@ impl Observer {
                 );
             }
         }
-        if let Some(missing) = self.undisturbed.iter().find(|name| !listed.contains(name.as_str())) {
-            bail!("{missing} is not listed, and nothing has happened to it");
+        let missing: Vec<&String> = self
+            .undisturbed
+            .iter()
+            .filter(|name| !listed.contains(name.as_str()))
+            .collect();
+        if let Some(first) = missing.first() {
+            bail!(
+                "{first} is not listed, and nothing has happened to it; nor are {} others",
+                missing.len() - 1
+            );
         }
         Ok(())
     }

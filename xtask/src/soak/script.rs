@@ -20,8 +20,8 @@ use crate::{faults::link::Break, wait};
 /// From one fault to the next, in seconds.
 const PAUSE: (u64, u64) = (2, 6);
 
-/// For how long the registry stands still, in seconds: less than anybody takes for its end.
-const STILL: (u64, u64) = (2, 7);
+/// For how long the registry stands still, in seconds: less than the five after which a ping counts as lost.
+const STILL: (u64, u64) = (1, 3);
 
 /// For how long peers stand still, in seconds: with or without being taken for dead.
 const STOPPED_FOR: (u64, u64) = (3, 30);

@@ -22,7 +22,7 @@ use crate::{
     documents,
     faults::link::Link,
     json,
-    process::Process,
+    process::{self, Process},
     wait::{self, Look},
     workspace,
 };
@@ -200,7 +200,13 @@ impl World {
         self.linked.check_runs()?;
         let asked = wait::now();
         let rows = self.cluster.peer_rows()?;
-        self.observer.look(&rows, asked)
+        let looked = self.observer.look(&rows, asked);
+        let log = if looked.is_err() {
+            self.cluster.registry()?.stderr()?
+        } else {
+            String::new()
+        };
+        looked.with_context(|| format!("{} rows{}", rows.len(), process::tail("the registry's log", &log)))
     }
 
     /// Waits until the index is exact, with nothing happening to anybody; returns how long that took.
