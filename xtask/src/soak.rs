@@ -85,7 +85,7 @@ pub fn run(options: &Options) -> Result<String> {
     if let Some(error) = defect {
         return Err(error.context(format!("seed {}", options.seed)));
     }
-    let (looks, faults) = (world.observer.looks, script.count);
+    let (looks, excused, faults) = (world.observer.looks, world.observer.excused, script.count);
     let (grown, cost) = (soak.growth()?, soak.processor_share());
     let quiet = wait::although_interrupted(|| world.quiet())?;
     let ended = wait::although_interrupted(|| world.end())?;
@@ -96,7 +96,7 @@ pub fn run(options: &Options) -> Result<String> {
     soak.check_growth()?;
     wait::check_interrupt()?;
     Ok(format!(
-        "{} min with {faults} faults: {looks} looks at the list, {} downloads and {} mirrors, all as they should be \
+        "{} min with {faults} faults: {looks} looks at the list ({excused} of them on a machine too busy to tell), {} downloads and {} mirrors, all as they should be \
          ({} failed while the registry stood still); {cost}",
         options.minutes,
         shared.done.load(Ordering::SeqCst),

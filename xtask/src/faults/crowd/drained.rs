@@ -28,8 +28,9 @@ const ENDINGS: Amount = Amount { full: 20, short: 2 };
 /// How long it may take.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// How soon everybody must be back for the next time.
-const BACK_LIMIT: Duration = Duration::from_secs(60);
+/// How soon everybody must be back for the next time: who comes while the registry still ends is sent away, and waits
+/// for longer and longer.
+const BACK_LIMIT: Duration = Duration::from_secs(120);
 
 /// Connections that never say a word.
 const SILENT: usize = 100;
