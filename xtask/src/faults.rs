@@ -4,7 +4,9 @@
 //! namespaces of the test's own, which need root and `ip`; without them those checks say SKIP. Nothing is left behind,
 //! and any number of such tests may run at once.
 
+mod attacks;
 mod crowd;
+mod http2;
 mod lan;
 pub mod link;
 mod presence;
@@ -96,7 +98,13 @@ const fn check(name: &'static str, lane: usize, run: fn(&Bench) -> Result<Outcom
 }
 
 /// Every check, by what it is about.
-const GROUPS: [&[Check]; 4] = [&presence::CHECKS, &transfer::CHECKS, &storage::CHECKS, &crowd::CHECKS];
+const GROUPS: [&[Check]; 5] = [
+    &presence::CHECKS,
+    &transfer::CHECKS,
+    &storage::CHECKS,
+    &crowd::CHECKS,
+    &attacks::CHECKS,
+];
 
 /// Runs the checks, all of them even when one fails.
 pub fn run(options: &Options) -> Result<Outcome> {
@@ -155,7 +163,12 @@ fn summarize(results: &[(&str, Result<Outcome>)], took: Duration) -> Result<Outc
 
 impl Bench {
     fn new(options: &Options) -> Result<Self> {
-        let built = workspace::build()?;
+        // Figures are of what users run; that things hold at all is seen of what is built in no time, too.
+        let built = if options.short {
+            workspace::build()?
+        } else {
+            workspace::build_release()?
+        };
         let folder = tempfile::Builder::new().prefix("p2pci-faults-").tempdir()?;
         let programs = built.copy_to(folder.path())?;
         Ok(Self {

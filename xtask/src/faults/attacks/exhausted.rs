@@ -1,0 +1,99 @@
+//! Descriptors that run out: the registry waits for some to be free, and does not spin.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use super::{
+    arena::{Arena, Span, cpu_of},
+    link::{Link, source},
+};
+use crate::{
+    ci::Outcome,
+    console,
+    faults::{Amount, Bench, http2},
+    wait::{self, Look},
+};
+
+/// Descriptors that the registry may still open.
+const SPARE: u64 = 8;
+
+/// Connections that want one each, and how many of them come from one address.
+const CONNECTIONS: usize = 400;
+const PER_ADDRESS: usize = 100;
+
+/// How long there are none, in seconds.
+const EXHAUSTED: Amount = Amount { full: 10, short: 3 };
+
+/// The processor time that a registry may take meanwhile, in hundredths of one processor.
+const LARGEST_SHARE: f64 = 20.0;
+
+/// How soon it must serve again when there are some: it looks at least once a second.
+const SERVED_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the registry's log says each time.
+const COMPLAINT: &str = "cannot accept connections now";
+
+/// Takes a registry's descriptors away, has many connect, and gives them back.
+pub(super) fn descriptors(bench: &Bench) -> Result<Outcome> {
+    let mut arena = match Arena::start(bench, &[])? {
+        Ok(arena) => arena,
+        Err(reason) => return Ok(Outcome::Skipped(reason)),
+    };
+    let told = starve(&mut arena)?;
+    arena.await_index()?;
+    arena.finish()?;
+    Ok(Outcome::Passed(told))
+}
+
+fn starve(arena: &mut Arena) -> Result<String> {
+    let id = arena.cluster.registry()?.id();
+    let pid = Pid::from_raw(i32::try_from(id)?).ok_or_else(|| anyhow!("the registry has no process id"))?;
+    let open = fs::read_dir(format!("/proc/{id}/fd"))?.count();
+    let usual = getrlimit(Resource::Nofile);
+    let few = Rlimit {
+        current: Some(u64::try_from(open)? + SPARE),
+        maximum: usual.maximum,
+    };
+    prlimit(Some(pid), Resource::Nofile, few).context("cannot take descriptors away from the registry")?;
+    let mut links = Vec::new();
+    for index in 0..CONNECTIONS {
+        let mut link = Link::open(source(index / PER_ADDRESS), arena.target)?;
+        link.offer(&http2::greeting(&[])?);
+        links.push(link);
+    }
+    let (before, start) = (cpu_of(id)?, wait::now());
+    let span = Span::of(Duration::from_secs(arena.pick(EXHAUSTED) as u64));
+    while !span.is_over() {
+        std::thread::sleep(span.left().min(Duration::from_millis(50)));
+    }
+    let took = start.elapsed();
+    let share = (cpu_of(id)?.saturating_sub(before)).as_secs_f64() / took.as_secs_f64() * 100.0;
+    let complaints = arena.cluster.registry()?.stderr()?.matches(COMPLAINT).count();
+    ensure!(complaints > 0, "the registry did not run out of descriptors");
+    ensure!(
+        share <= LARGEST_SHARE,
+        "a registry without descriptors took {share:.0} % of a processor, and complained {complaints} times"
+    );
+    drop(links);
+    let (_, served) = wait::until_dear("the registry to serve again", SERVED_LIMIT, || {
+        let done = arena.cluster.run(&["lookup", "1"])?;
+        Ok(if done.code() == 0 {
+            Look::Done(())
+        } else {
+            Look::NotYet(done.stderr)
+        })
+    })?;
+    let many = Rlimit {
+        current: usual.maximum,
+        maximum: usual.maximum,
+    };
+    prlimit(Some(pid), Resource::Nofile, many)?;
+    Ok(format!(
+        "{CONNECTIONS} connections for {SPARE} descriptors, for {}: {share:.1} % of a processor, {complaints} complaints; \
+         serves again after {}",
+        console::seconds(took),
+        console::seconds(served)
+    ))
+}
