@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::Value;
 
 use super::{
     cores::{self, Cores, Pinned},
@@ -20,7 +21,7 @@ use crate::{
     cluster::{Cluster, SOON},
     console, documents,
     faults::{Amount, Bench, finish, write_document},
-    procfs,
+    json, procfs,
     wait::{self, Look},
 };
 
@@ -287,15 +288,20 @@ impl Arena {
         })
     }
 
-    /// How many peers are listed, the holder included.
-    pub(super) fn listed(&self) -> Result<usize> {
-        Ok(self.cluster.peer_rows()?.len())
+    /// The names of all who are listed, the holder included, with how many documents each has.
+    pub(super) fn listed(&self) -> Result<Vec<(String, u64)>> {
+        let row = |value: &Value| {
+            let counts = value.pointer("/documents").and_then(Value::as_object);
+            let documents = counts.map_or(0, |counts| counts.values().filter_map(Value::as_u64).sum());
+            Ok((json::text(value, "/name")?.to_owned(), documents))
+        };
+        self.cluster.json(&["peers"])?.iter().map(row).collect()
     }
 
     /// Waits until the registry lists so many peers.
     pub(super) fn await_listed(&self, what: &str, wanted: impl Fn(usize) -> bool) -> Result<Duration> {
         let found = wait::until_dear(what, 2 * SOON, || {
-            let listed = self.listed()?;
+            let listed = self.listed()?.len();
             Ok(if wanted(listed) {
                 Look::Done(())
             } else {

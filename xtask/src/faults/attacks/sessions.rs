@@ -10,7 +10,6 @@ use super::{
 };
 use crate::{
     ci::Outcome,
-    cluster::PeerRow,
     console,
     faults::{
         Amount, Bench,
@@ -108,8 +107,11 @@ fn wave(arena: &Arena, wave: usize) -> Result<usize> {
         "{} of {count} registrations from one address were refused, and not {wanted}",
         refused(&links)
     );
-    let rows = arena.cluster.peer_rows()?;
-    let listed = rows.iter().filter(|row| row.name.starts_with("mob-")).count();
+    let listed = arena
+        .listed()?
+        .iter()
+        .filter(|(name, _)| name.starts_with("mob-"))
+        .count();
     ensure!(
         listed == GRANTED,
         "{listed} of {count} sessions of one address are listed"
@@ -185,11 +187,11 @@ fn watch_greedy(arena: &Arena, span: &Span, start: std::time::Instant) -> Result
     const LOOK: Duration = Duration::from_millis(200);
     let mut most = None;
     while !span.is_over() {
-        let rows = arena.cluster.peer_rows()?;
+        let rows = arena.listed()?;
         let greedy = rows
             .iter()
-            .find(|row| row.name == GREEDY)
-            .map(|row: &PeerRow| row.documents);
+            .find(|(name, _)| name == GREEDY)
+            .map(|(_, documents)| *documents);
         match (greedy, most) {
             (Some(documents), _) => most = Some(documents.max(most.unwrap_or_default())),
             (None, Some(most)) => {
