@@ -37,4 +37,5 @@ pub mod serving;
 pub mod shutdown;
 pub mod text;
 pub mod transport;
+mod turns;
 pub mod wire;

@@ -102,6 +102,10 @@ pub const IDLE_CONNECTION: Duration = Duration::from_secs(300);
 /// HTTP/2 streams that one connection may have open: a mirroring peer uses two, a browser-like tool a few more.
 pub const MAX_STREAMS_PER_CONNECTION: u32 = 32;
 
+/// Turns of one source, all its connections together, before those of others that are ready get theirs: each is a read, a
+/// write, a request, or a piece of a long answer, and the longest of them take some 200 µs.
+pub const TURNS_PER_SOURCE: usize = 16;
+
 /// Streams that a connection may make us reset before it is closed; hyper's own default, which tonic lifts otherwise.
 pub const MAX_LOCAL_RESETS: usize = 1024;
 

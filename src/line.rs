@@ -4,24 +4,25 @@
 //! reach of every limit on requests at work; and nothing ends a connection on which nothing happens. A [`Ledger`] keeps
 //! account of both for one server, and hangs up where an [`Allowance`] is used up.
 
+mod answer;
+
 use std::{
     collections::HashMap,
     fmt,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context, Poll},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
 use futures_core::future::BoxFuture;
-use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, body::Body};
-use tower::{Layer, Service};
 
-use crate::{address, limits};
+pub(crate) use self::answer::Attend;
+use crate::{
+    address, limits,
+    turns::{Share, Turns},
+};
 
 /// How often connections are looked at. What they may hold until then is bounded by [`Allowance::unread_bytes`].
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -75,6 +76,8 @@ struct Inner {
     source: SocketAddr,
     hang_up: CancellationToken,
     usage: Mutex<Usage>,
+    /// At the thread that serves the connection, where sources take turns.
+    turns: OnceLock<Turns>,
 }
 
 /// What a connection is used for.
@@ -114,7 +117,17 @@ impl Line {
                 unread: Vec::new(),
                 last_answer: 0,
             }),
+            turns: OnceLock::new(),
         }))
+    }
+
+    /// Has the requests of this connection wait for turns of its source; returns its own share of them.
+    pub(crate) fn take_turns(&self, turns: &Turns) -> Share {
+        self.0.turns.get_or_init(|| turns.clone()).of(self.0.source.ip())
+    }
+
+    fn share(&self) -> Option<Share> {
+        self.0.turns.get().map(|turns| turns.of(self.0.source.ip()))
     }
 
     /// Where the connection came from, in canonical form.
@@ -250,143 +263,6 @@ impl Ledger {
                 unread.remove(&source);
             }
         }
-    }
-}
-
-/// One answer on its way, from the request to the last byte.
-struct Answer {
-    ledger: Ledger,
-    line: Line,
-    number: u64,
-    unread_bytes: usize,
-}
-
-impl Answer {
-    fn begin(ledger: Ledger, line: Line) -> Self {
-        let number = {
-            let mut usage = line.usage();
-            usage.open_answers += 1;
-            usage.last_answer += 1;
-            usage.last_answer
-        };
-        Self {
-            ledger,
-            line,
-            number,
-            unread_bytes: 0,
-        }
-    }
-
-    fn account(&self) -> IpAddr {
-        address::accountable(self.line.source().ip())
-    }
-
-    fn handed_over(&mut self, bytes: usize) {
-        self.unread_bytes = bytes;
-        self.line.usage().unread.push(Unread {
-            answer: self.number,
-            since: Instant::now(),
-            bytes,
-        });
-        if self.ledger.add(self.account(), bytes) > self.ledger.0.allowance.unread_bytes {
-            self.ledger.cut_largest(self.account());
-        }
-    }
-
-    fn taken(&mut self) {
-        if self.unread_bytes > 0 {
-            self.line.usage().unread.retain(|piece| piece.answer != self.number);
-            self.ledger.take(self.account(), std::mem::take(&mut self.unread_bytes));
-        }
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.taken();
-        let mut usage = self.line.usage();
-        usage.open_answers = usage.open_answers.saturating_sub(1);
-        usage.idle_since = Instant::now();
-    }
-}
-
-/// The body of an answer. hyper asks for the next piece only when the window has room behind all pieces before it.
-struct Attended {
-    body: Body,
-    answer: Answer,
-}
-
-impl http_body::Body for Attended {
-    type Data = bytes::Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
-        self.answer.taken();
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-            && !data.is_empty()
-        {
-            self.answer.handed_over(data.len());
-        }
-        polled
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-}
-
-/// A layer that enters every answer of a server into its ledger.
-#[derive(Debug, Clone)]
-pub(crate) struct Attend(pub(crate) Ledger);
-
-impl<S> Layer<S> for Attend {
-    type Service = Attending<S>;
-
-    fn layer(&self, inner: S) -> Attending<S> {
-        Attending {
-            ledger: self.0.clone(),
-            inner,
-        }
-    }
-}
-
-/// The service that [`Attend`] makes.
-#[derive(Debug, Clone)]
-pub(crate) struct Attending<S> {
-    ledger: Ledger,
-    inner: S,
-}
-
-impl<S, B> Service<http::Request<B>> for Attending<S>
-where
-    S: Service<http::Request<B>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let line = request.extensions().get::<Line>().cloned();
-        let answer = line.map(|line| Answer::begin(self.ledger.clone(), line));
-        let response = self.inner.call(request);
-        Box::pin(async move {
-            let response = response.await?;
-            Ok(match answer {
-                Some(answer) => response.map(|body| Body::new(Attended { body, answer })),
-                None => response,
-            })
-        })
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     limits,
     line::{Allowance, Attend, Ledger},
     transport::Incoming,
+    turns::Turns,
 };
 
 /// Receive windows of both servers: requests are small, and ten thousand sessions must not cost gigabytes.
@@ -63,11 +64,13 @@ impl Serving {
     /// The same, where connections that take nothing and ask for nothing have another `allowance`.
     #[must_use]
     pub fn spawn_with(routes: Routes, allowed: AllowedSources, incoming: Incoming, allowance: Allowance) -> Self {
-        Self::start(routes, allowed, vec![(Handle::current(), incoming)], None, allowance)
+        let alone = vec![(Handle::current(), incoming, None)];
+        Self::start(routes, allowed, alone, None, allowance)
     }
 
     /// The same on several runtimes, each of which serves connections of its own to their end. What they get them from, if it
-    /// is not the streams themselves, is `accepting`: it runs here, until no more are accepted.
+    /// is not the streams themselves, is `accepting`: it runs here, until no more are accepted. At each of them, sources
+    /// take turns, so that none keeps the others waiting.
     #[must_use]
     pub fn spawn_on(
         routes: Routes,
@@ -75,13 +78,15 @@ impl Serving {
         runtimes: Vec<(Handle, Incoming)>,
         accepting: Option<BoxFuture<'static, ()>>,
     ) -> Self {
+        let taking_turns = |(runtime, incoming)| (runtime, incoming, Some(Turns::default()));
+        let runtimes = runtimes.into_iter().map(taking_turns).collect();
         Self::start(routes, allowed, runtimes, accepting, Allowance::default())
     }
 
     fn start(
         routes: Routes,
         allowed: AllowedSources,
-        runtimes: Vec<(Handle, Incoming)>,
+        runtimes: Vec<(Handle, Incoming, Option<Turns>)>,
         accepting: Option<BoxFuture<'static, ()>>,
         allowance: Allowance,
     ) -> Self {
@@ -94,13 +99,18 @@ impl Serving {
             .layer(MapResponseLayer::new(explain as fn(_) -> _));
         let mut tasks = JoinSet::new();
         let mut handles = Vec::new();
-        for (runtime, incoming) in runtimes {
+        for (runtime, incoming, turns) in runtimes {
             let router = server.add_routes(routes.clone());
             let entering = ledger.clone();
-            let entered = incoming.inspect(move |conn| {
-                if let Ok(conn) = conn {
+            let passing = turns.clone();
+            let entered = incoming.map(move |conn| {
+                conn.map(|conn| {
                     entering.enter(conn.line());
-                }
+                    match &turns {
+                        Some(turns) => conn.taking_turns(turns),
+                        None => conn,
+                    }
+                })
             });
             let (stopped, watched) = (stop.clone().cancelled_owned(), ledger.clone());
             let watches = handles.is_empty();
@@ -108,6 +118,7 @@ impl Serving {
                 tokio::select! {
                     result = router.serve_with_incoming_shutdown(entered, stopped) => result,
                     () = watched.watch(), if watches => Ok(()),
+                    () = pass(passing) => Ok(()),
                 }
             };
             handles.push(tasks.spawn_on(serve, &runtime));
@@ -165,6 +176,14 @@ impl Serving {
             );
         }
         drained
+    }
+}
+
+/// Passes turns on for ever, if they are taken.
+async fn pass(turns: Option<Turns>) {
+    match turns {
+        Some(turns) => turns.pass().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use futures_core::{Stream, future::BoxFuture};
@@ -22,7 +22,12 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, server::Connected};
 
-use crate::{client::CallError, limits, line::Line};
+use crate::{
+    client::CallError,
+    limits,
+    line::Line,
+    turns::{Share, Turns},
+};
 
 /// A bidirectional stream of bytes.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -75,6 +80,7 @@ pub struct Conn {
     line: Line,
     hung_up: BoxFuture<'static, ()>,
     joins_answers: bool,
+    share: Option<Share>,
 }
 
 impl Conn {
@@ -88,6 +94,7 @@ impl Conn {
             line,
             hung_up,
             joins_answers: false,
+            share: None,
         }
     }
 
@@ -102,6 +109,29 @@ impl Conn {
             joins_answers: true,
             ..self
         }
+    }
+
+    /// The same connection, which reads and writes when its source has a turn at the thread that serves it.
+    #[must_use]
+    pub(crate) fn taking_turns(self, turns: &Turns) -> Self {
+        let share = Some(self.line.take_turns(turns));
+        Self { share, ..self }
+    }
+
+    /// Does what takes a turn, when there is one.
+    fn poll_in_turn<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        work: impl FnOnce(Pin<&mut dyn Io>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        if let Some(share) = &self.share {
+            ready!(share.poll_left(cx));
+        }
+        let done = ready!(work(Pin::new(&mut *self.io), cx));
+        if let Some(share) = &self.share {
+            share.take();
+        }
+        Poll::Ready(done)
     }
 
     /// What is known of the connection.
@@ -130,13 +160,13 @@ impl AsyncRead for Conn {
         if self.hung_up.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        self.poll_in_turn(cx, |io, cx| io.poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Conn {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        self.poll_in_turn(cx, |io, cx| io.poll_write(cx, buf))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -152,7 +182,7 @@ impl AsyncWrite for Conn {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        self.poll_in_turn(cx, |io, cx| io.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -7,9 +7,9 @@ use futures_core::stream::BoxStream;
 use h2::{RecvStream, client::SendRequest};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Streaming, service::Routes};
+use tonic::{Request, Response, Status, Streaming, service::Routes};
 
-use super::*;
+use super::{answer::Answer, *};
 use crate::{
     address::AllowedSources,
     limits::CHUNK_BYTES,

@@ -1,0 +1,192 @@
+//! Answers on their way: each is entered into the ledger, and takes the turns of its source.
+
+use std::{
+    net::IpAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::future::BoxFuture;
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tonic::{Status, body::Body};
+use tower::{Layer, Service};
+
+use super::{Ledger, Line, Unread};
+use crate::{address, turns::Share};
+
+/// One answer on its way, from the request to the last byte.
+pub(super) struct Answer {
+    ledger: Ledger,
+    line: Line,
+    number: u64,
+    unread_bytes: usize,
+    share: Option<Share>,
+    polls: usize,
+}
+
+/// Pieces of an answer that come with the turn of its request: all of them, where it is one message and its end.
+const PIECES_WITH_REQUEST: usize = 2;
+
+impl Answer {
+    pub(super) fn begin(ledger: Ledger, line: Line) -> Self {
+        let number = {
+            let mut usage = line.usage();
+            usage.open_answers += 1;
+            usage.last_answer += 1;
+            usage.last_answer
+        };
+        Self {
+            ledger,
+            share: line.share(),
+            line,
+            number,
+            unread_bytes: 0,
+            polls: 0,
+        }
+    }
+
+    /// Waits until the source has a turn for the request.
+    async fn turn(&self) {
+        if let Some(share) = &self.share {
+            std::future::poll_fn(|cx| share.poll_left(cx)).await;
+            share.take();
+        }
+    }
+
+    /// Whether the source has a turn for the next piece.
+    fn poll_piece(&self, cx: &Context<'_>) -> Poll<()> {
+        match &self.share {
+            Some(share) if self.polls >= PIECES_WITH_REQUEST => share.poll_left(cx),
+            Some(_) | None => Poll::Ready(()),
+        }
+    }
+
+    fn took_piece(&mut self) {
+        if let Some(share) = &self.share
+            && self.polls >= PIECES_WITH_REQUEST
+        {
+            share.take();
+        }
+        self.polls += 1;
+    }
+
+    fn account(&self) -> IpAddr {
+        address::accountable(self.line.source().ip())
+    }
+
+    pub(super) fn handed_over(&mut self, bytes: usize) {
+        self.unread_bytes = bytes;
+        self.line.usage().unread.push(Unread {
+            answer: self.number,
+            since: Instant::now(),
+            bytes,
+        });
+        if self.ledger.add(self.account(), bytes) > self.ledger.0.allowance.unread_bytes {
+            self.ledger.cut_largest(self.account());
+        }
+    }
+
+    pub(super) fn taken(&mut self) {
+        if self.unread_bytes > 0 {
+            self.line.usage().unread.retain(|piece| piece.answer != self.number);
+            self.ledger.take(self.account(), std::mem::take(&mut self.unread_bytes));
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.taken();
+        let mut usage = self.line.usage();
+        usage.open_answers = usage.open_answers.saturating_sub(1);
+        usage.idle_since = Instant::now();
+    }
+}
+
+/// The body of an answer. hyper asks for the next piece only when the window has room behind all pieces before it.
+struct Attended {
+    body: Body,
+    answer: Answer,
+}
+
+impl http_body::Body for Attended {
+    type Data = bytes::Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
+        self.answer.taken();
+        ready!(self.answer.poll_piece(cx));
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_ready() {
+            self.answer.took_piece();
+        }
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+            && !data.is_empty()
+        {
+            self.answer.handed_over(data.len());
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+/// A layer that enters every answer of a server into its ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct Attend(pub(crate) Ledger);
+
+impl<S> Layer<S> for Attend {
+    type Service = Attending<S>;
+
+    fn layer(&self, inner: S) -> Attending<S> {
+        Attending {
+            ledger: self.0.clone(),
+            inner,
+        }
+    }
+}
+
+/// The service that [`Attend`] makes.
+#[derive(Debug, Clone)]
+pub(crate) struct Attending<S> {
+    ledger: Ledger,
+    inner: S,
+}
+
+impl<S, B> Service<http::Request<B>> for Attending<S>
+where
+    S: Service<http::Request<B>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let line = request.extensions().get::<Line>().cloned();
+        let answer = line.map(|line| Answer::begin(self.ledger.clone(), line));
+        let response = self.inner.call(request);
+        Box::pin(async move {
+            if let Some(answer) = &answer {
+                answer.turn().await;
+            }
+            let response = response.await?;
+            Ok(match answer {
+                Some(answer) => response.map(|body| Body::new(Attended { body, answer })),
+                None => response,
+            })
+        })
+    }
+}
