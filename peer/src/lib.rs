@@ -7,7 +7,7 @@
 //! - [`library`]: documents on disk, as they are shared and as they are stored.
 //! - [`node`]: a peer at work, made of [`share`] (the server, with [`serve`] in front of [`uploads`]) and [`uplink`] (the
 //!   session with the registry, with [`backoff`] between attempts).
-//! - `packing`: many documents as one compressed frame, where links are slow.
+//! - [`packing`]: many documents as one compressed frame, where links are slow.
 //! - [`fetch`]: one document from one of its holders; [`getter`]: one RFC by its number, into a [`destination`];
 //!   [`mirror`]: everything; [`versions`]: which of several versions they take.
 //! - [`commands`]: one module for each verb of the command line; [`output`]: how results are shown; [`state`]: what a
@@ -28,7 +28,7 @@ pub mod limits;
 pub mod mirror;
 pub mod node;
 pub mod output;
-mod packing;
+pub mod packing;
 pub mod serve;
 pub mod share;
 pub mod state;

@@ -42,13 +42,13 @@ mod report;
 mod scan;
 mod select;
 mod silent;
-mod source;
+pub mod source;
 mod state;
 mod sweep;
 mod target;
 #[cfg(test)]
 mod tests;
-mod title;
+pub mod title;
 mod walk;
 mod watcher;
 

@@ -34,7 +34,7 @@ const STEP_BYTES: usize = 128 * 1024;
 
 /// The streams that one peer packs at a time, which share its processors. Clones count together.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Packers(TaskTracker);
+pub struct Packers(TaskTracker);
 
 impl Packers {
     /// Begins a frame.
@@ -42,7 +42,7 @@ impl Packers {
     /// # Errors
     ///
     /// When zstd finds no memory.
-    pub(crate) fn begin(&self) -> io::Result<Packer> {
+    pub fn begin(&self) -> io::Result<Packer> {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
         let level = if self.0.len() < processors {
             LEVEL
@@ -61,7 +61,7 @@ impl Packers {
 }
 
 /// The packing end. About 5 MB, most of them zstd's tables for level 6; at level 1 it is 2 MB.
-pub(crate) struct Packer {
+pub struct Packer {
     encoder: Encoder<'static>,
     step: Box<[u8]>,
     _counted: TaskTrackerToken,
@@ -80,7 +80,7 @@ impl Packer {
     /// # Errors
     ///
     /// When zstd fails. The frame cannot go on then: what the other end has is all that there will be of it.
-    pub(crate) fn pack(&mut self, bytes: &[u8]) -> io::Result<Bytes> {
+    pub fn pack(&mut self, bytes: &[u8]) -> io::Result<Bytes> {
         let mut piece = Vec::new();
         let mut input = InBuffer::around(bytes);
         while input.pos() < bytes.len() {
@@ -101,7 +101,7 @@ impl Packer {
 
 /// Why a piece is none of a frame that an honest holder sends.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UnpackError {
+pub enum UnpackError {
     /// It is not what zstd makes, or needs a larger window.
     #[error("a compressed chunk that cannot be decoded: {0}")]
     Garbage(#[from] io::Error),
@@ -117,7 +117,7 @@ pub(crate) enum UnpackError {
 }
 
 /// The unpacking end. About 1.6 MB, most of which zstd takes when the first piece comes.
-pub(crate) struct Unpacker {
+pub struct Unpacker {
     decoder: Decoder<'static>,
     /// One byte longer than a chunk, so that too long a piece shows before there is more of it.
     output: Box<[u8]>,
@@ -135,7 +135,7 @@ impl Unpacker {
     /// # Errors
     ///
     /// When zstd finds no memory.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let mut decoder = Decoder::new()?;
         decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))?;
         Ok(Self {
@@ -150,7 +150,7 @@ impl Unpacker {
     /// # Errors
     ///
     /// Each [`UnpackError`], after which the frame is of no more use.
-    pub(crate) fn unpack(&mut self, piece: &[u8], left: u64) -> Result<Bytes, UnpackError> {
+    pub fn unpack(&mut self, piece: &[u8], left: u64) -> Result<Bytes, UnpackError> {
         let most = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
         let room = self.output.get_mut(..=most).unwrap_or_default();
         let mut output = OutBuffer::around(room);

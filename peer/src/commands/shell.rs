@@ -7,7 +7,7 @@ mod actions;
 mod add;
 mod notices;
 mod prompt;
-mod verb;
+pub mod verb;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

@@ -58,7 +58,7 @@ pub(super) fn open_file(root: &Dir, path: &Path) -> Result<(File, FileIdentity),
 
 /// Why the bytes of an open file cannot be had.
 #[derive(Debug)]
-pub(super) enum ContentError {
+pub enum ContentError {
     /// There are more of them than a document may have, or than a packed file may unpack to.
     TooLarge,
     /// The file is no sound gzip file.
@@ -69,7 +69,7 @@ pub(super) enum ContentError {
 
 /// A document's bytes, read from the start.
 #[derive(Debug)]
-pub(super) struct Content {
+pub struct Content {
     source: Source,
     left: u64,
 }
@@ -82,7 +82,8 @@ enum Source {
 
 impl Content {
     /// The bytes of `file`, of which `stored_bytes` are stored.
-    pub(super) fn new(file: File, compressed: bool, stored_bytes: u64) -> Self {
+    #[must_use]
+    pub fn new(file: File, compressed: bool, stored_bytes: u64) -> Self {
         if compressed {
             let unpacked_bytes = stored_bytes.saturating_mul(MAX_UNPACK_RATIO);
             Self {
@@ -98,7 +99,11 @@ impl Content {
     }
 
     /// Fills `buffer` as far as there are bytes, and returns how many there were: fewer than it holds at the end only.
-    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ContentError> {
+    ///
+    /// # Errors
+    ///
+    /// Each [`ContentError`].
+    pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, ContentError> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.read(rest) {

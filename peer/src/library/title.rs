@@ -28,7 +28,8 @@ const RIGHT_COLUMN: usize = 36;
 const TAB_WIDTH: usize = 8;
 
 /// How many of its first bytes a file of this format is asked for.
-pub(super) const fn head_bytes(format: Format) -> usize {
+#[must_use]
+pub const fn head_bytes(format: Format) -> usize {
     match format {
         Format::Txt => TEXT_HEAD_BYTES,
         Format::Json => RECORD_BYTES,
@@ -37,7 +38,8 @@ pub(super) const fn head_bytes(format: Format) -> usize {
 }
 
 /// The title that a file tells, given its first [`head_bytes`]; empty when it tells none.
-pub(super) fn of_file(format: Format, head: &[u8], size_bytes: u64) -> Title {
+#[must_use]
+pub fn of_file(format: Format, head: &[u8], size_bytes: u64) -> Title {
     let whole = u64::try_from(head.len()).is_ok_and(|length| length == size_bytes);
     match format {
         Format::Txt => of_text(head),

@@ -33,7 +33,7 @@ struct Line {
 
 /// What the user can ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub(super) enum Verb {
+pub enum Verb {
     /// Registers again, here or at another registry.
     Connect {
         /// The other registry [default: the same].
@@ -78,44 +78,44 @@ pub(super) enum Verb {
 
 /// `lookup`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(super) struct LookupVerb {
+pub struct LookupVerb {
     /// The RFCs' numbers.
     #[arg(required = true, value_name = "N", allow_negative_numbers = true, value_parser = parse_single)]
-    pub(super) numbers: Vec<WantedNumber>,
+    pub numbers: Vec<WantedNumber>,
     /// Only this format.
     #[arg(long)]
-    pub(super) format: Option<Format>,
+    pub format: Option<Format>,
 }
 
 /// `list`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(super) struct ListVerb {
+pub struct ListVerb {
     /// Only these RFCs, as numbers or ranges [default: all].
     #[arg(value_name = "RANGES", allow_negative_numbers = true)]
-    pub(super) ranges: Vec<Wanted>,
+    pub ranges: Vec<Wanted>,
     /// Only this format.
     #[arg(long)]
-    pub(super) format: Option<Format>,
+    pub format: Option<Format>,
 }
 
 /// `download`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub(super) struct DownloadVerb {
+pub struct DownloadVerb {
     /// The RFCs, as numbers, ranges or names of files: 9110, 1-10, rfc9110.txt.
     #[arg(required = true, value_name = "N", allow_negative_numbers = true)]
-    pub(super) ranges: Vec<Wanted>,
+    pub ranges: Vec<Wanted>,
     /// The format to get [default: txt, or that of the file names].
     #[arg(long)]
-    pub(super) format: Option<Format>,
+    pub format: Option<Format>,
     /// Only from this peer: its name, its id or its address.
     #[arg(long, value_name = "PEER")]
-    pub(super) from: Option<String>,
+    pub from: Option<String>,
     /// Only the document whose digest starts with these digits.
     #[arg(long, value_name = "PREFIX")]
-    pub(super) sha256: Option<DigestPrefix>,
+    pub sha256: Option<DigestPrefix>,
     /// Replaces existing files whose bytes differ.
     #[arg(long)]
-    pub(super) force: bool,
+    pub force: bool,
 }
 
 fn parse_single(text: &str) -> Result<WantedNumber, WantedError> {
@@ -129,7 +129,7 @@ fn parse_own(text: &str) -> Result<WantedNumber, WantedError> {
 
 /// What a line was.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Parsed {
+pub enum Parsed {
     /// Nothing but white space.
     Nothing,
     /// A verb with its arguments.
@@ -141,7 +141,8 @@ pub(super) enum Parsed {
 }
 
 /// Takes a line apart.
-pub(super) fn parse(line: &str) -> Parsed {
+#[must_use]
+pub fn parse(line: &str) -> Parsed {
     let words = match words(line) {
         Ok(words) if words.is_empty() => return Parsed::Nothing,
         Ok(words) => words,
@@ -198,7 +199,8 @@ fn cut(text: &str, chars: usize) -> String {
 }
 
 /// The names that a line can begin with, for completion.
-pub(super) fn names() -> Vec<String> {
+#[must_use]
+pub fn names() -> Vec<String> {
     let line = Line::command();
     let names = line.get_subcommands().flat_map(|verb| {
         let aliases = verb.get_visible_aliases().map(str::to_owned).collect::<Vec<_>>();
@@ -208,7 +210,8 @@ pub(super) fn names() -> Vec<String> {
 }
 
 /// What `help` shows: all verbs, or how one is used.
-pub(super) fn help(verb: Option<&str>) -> Parsed {
+#[must_use]
+pub fn help(verb: Option<&str>) -> Parsed {
     match verb {
         Some(verb) => parse(&format!("{} --help", shortened(verb).to_lowercase())),
         None => Parsed::Usage(overview()),
