@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::{bench, compose_test, console, demo, faults, grpcurl_test, process, tidy, wait, workspace};
+use crate::{bench, compose_test, console, demo, faults, fuzz, grpcurl_test, process, tidy, wait, workspace};
 
 /// No step of these takes this long, unless it hangs.
 const STEP_LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -66,6 +66,7 @@ pub fn run() -> Result<String> {
         bench::run(&bench::Options::smoke()).map(Outcome::Passed)
     })?;
     check("compose-test", &mut compose_test::run)?;
+    check("fuzz", &mut || fuzz::run(&fuzz::Options::standard()))?;
     let mut summaries = Vec::new();
     check("cargo test", &mut || cargo_test(&mut summaries))?;
     print_table(&lines, start.elapsed());

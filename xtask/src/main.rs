@@ -13,6 +13,7 @@ mod crowd;
 mod demo;
 mod documents;
 mod faults;
+mod fuzz;
 mod grpcurl_test;
 mod json;
 mod mutants;
@@ -65,6 +66,8 @@ enum Command {
     Sim(sim::Options),
     /// Break one guard of the product after the other, in a copy, and see whether its tests turn red
     Mutants(mutants::Options),
+    /// Look for inputs with which something does not hold that must
+    Fuzz(fuzz::Options),
     /// Check the house rules
     Tidy,
     /// Run every check that CI runs
@@ -106,6 +109,7 @@ fn run(command: &Command) -> Result<Outcome> {
         Command::Bench(options) => bench::run(options).map(Outcome::Passed),
         Command::Sim(options) => sim::run(options),
         Command::Mutants(options) => mutants::run(options),
+        Command::Fuzz(options) => fuzz::run(options),
         Command::Tidy => tidy::run(&workspace::root()).map(Outcome::Passed),
         Command::Ci => ci::run().map(Outcome::Passed),
     }
