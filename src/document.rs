@@ -81,12 +81,8 @@ impl FromStr for RfcNumber {
 
 /// Bounds what an error message repeats of its input.
 fn shorten(text: &str) -> String {
-    const SHOWN_CHARS: usize = 40;
-    let mut shown: String = text.chars().take(SHOWN_CHARS).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    crate::text::escaped(&shown).to_string()
+    const SHOWN_BYTES: usize = 40;
+    crate::text::excerpt(text, SHOWN_BYTES)
 }
 
 /// An inclusive range of RFC numbers.

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{limits, text::escaped};
+use crate::{limits, text::excerpt};
 
 /// The address of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +30,8 @@ impl FromStr for RegistryUrl {
     /// Reads `http://HOST:PORT`; `http://` and the port may be left out.
     fn from_str(text: &str) -> Result<Self, UrlError> {
         /// Enough of a wrong input to recognise it.
-        const SHOWN_CHARS: usize = 80;
-        let malformed =
-            || UrlError::Malformed(escaped(&text.chars().take(SHOWN_CHARS).collect::<String>()).to_string());
+        const SHOWN_BYTES: usize = 80;
+        let malformed = || UrlError::Malformed(excerpt(text, SHOWN_BYTES));
         if text.starts_with("https:") {
             return Err(UrlError::Https);
         }

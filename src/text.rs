@@ -11,6 +11,22 @@ pub fn escaped(text: &str) -> Escaped<'_> {
     Escaped(text)
 }
 
+/// The start of `text`, escaped: at most `most_bytes` bytes, and a `…` where something is left out. How an error repeats what
+/// it is about: escapes are up to eight times as long as what they stand for.
+#[must_use]
+pub fn excerpt(text: &str, most_bytes: usize) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        let piece = escaped(c.encode_utf8(&mut [0; 4])).to_string();
+        if shown.len() + piece.len() > most_bytes {
+            shown.push('…');
+            break;
+        }
+        shown.push_str(&piece);
+    }
+    shown
+}
+
 /// A byte as two lower-case hexadecimal digits.
 pub(crate) fn hex_digits(byte: u8) -> [u8; 2] {
     [byte >> 4, byte & 0xf].map(|value| match value {
@@ -78,6 +94,15 @@ mod tests {
             prop_assert!(!once.chars().any(is_active));
             prop_assert_eq!(escaped(&once).to_string(), once);
         }
+    }
+
+    #[test]
+    fn an_excerpt_is_short_however_much_is_escaped() {
+        assert_eq!(excerpt("rfc9110", 7), "rfc9110");
+        assert_eq!(excerpt("rfc9110x", 7), "rfc9110…");
+        assert_eq!(excerpt("a\u{202e}b", 9), "a\\u{202e}…");
+        assert_eq!(excerpt("\u{202e}", 7), "…", "no escape is cut");
+        assert_eq!(excerpt("ééé", 5), "éé…", "nor is a character");
     }
 
     #[test]

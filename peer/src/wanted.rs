@@ -4,13 +4,13 @@ use std::str::FromStr;
 
 use p2p_ci::{
     document::{Format, RfcNumber, RfcRange},
-    text::escaped,
+    text::excerpt,
 };
 
 use crate::{error::PeerError, library::FileName};
 
-/// Characters that an error repeats of its input: enough to recognise it.
-const SHOWN_CHARS: usize = 40;
+/// Bytes that an error repeats of its input: enough to recognise it.
+const SHOWN_BYTES: usize = 40;
 
 /// One word of a command line that asks for RFCs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +73,9 @@ impl FromStr for Wanted {
 
 /// What was meant by some of the words that make no sense.
 fn advice(text: &str) -> Option<String> {
-    let is_number = |text: &str| text.parse::<RfcNumber>().is_ok();
-    if let Some(positive) = text.strip_prefix('-').filter(|rest| is_number(rest)) {
+    // Shown as the number that it is: around one, any white space is read, and some of it acts on a terminal.
+    let number = |text: &str| text.parse::<RfcNumber>().ok();
+    if let Some(positive) = text.strip_prefix('-').and_then(number) {
         return Some(format!(
             "RFC numbers start at 1; write {positive}, or 1-{positive} for all up to it"
         ));
@@ -88,14 +89,13 @@ fn advice(text: &str) -> Option<String> {
     }
     let (first, last) = text.split_once("..")?;
     let last = last.trim_start_matches('=');
-    (is_number(first) && is_number(last)).then(|| format!("for a range, write {first}-{last}"))
+    let (first, last) = (number(first)?, number(last)?);
+    Some(format!("for a range, write {first}-{last}"))
 }
 
 /// Bounds what an error repeats of its input.
 pub fn shortened(text: &str) -> String {
-    let shown: String = text.chars().take(SHOWN_CHARS).collect();
-    let dots = if shown.len() < text.len() { "…" } else { "" };
-    format!("{}{dots}", escaped(&shown))
+    excerpt(text, SHOWN_BYTES)
 }
 
 /// The one format that is asked for: what `--format` says, or what all of the words are names of files of.
@@ -155,6 +155,7 @@ mod tests {
         assert_eq!(mistake("9110,9111"), "separate with spaces: 9110 9111");
         assert_eq!(mistake("1..10"), "for a range, write 1-10");
         assert_eq!(mistake("1..=10"), "for a range, write 1-10");
+        assert_eq!(mistake("1..\n10\u{85}"), "for a range, write 1-10");
         assert_eq!(
             mistake("-5"),
             "RFC numbers start at 1; write 5, or 1-5 for all up to it"

@@ -25,14 +25,25 @@ impl Title {
     /// limit.
     #[must_use]
     pub fn from_lossy(text: &str) -> Self {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let mut title: String = words.join(" ").chars().filter(|c| !c.is_control()).collect();
+        let mut title = String::new();
+        for word in text.split_whitespace() {
+            let start = title.len();
+            if start > 0 {
+                title.push(' ');
+            }
+            let before = title.len();
+            title.extend(word.chars().filter(|c| !c.is_control()));
+            // Nothing is left of a word that was control characters only.
+            if title.len() == before {
+                title.truncate(start);
+            }
+        }
         let mut end = title.len().min(limits::MAX_TITLE_BYTES);
         while !title.is_char_boundary(end) {
             end -= 1;
         }
         title.truncate(end);
-        Self(title.into())
+        Self(title.trim_end().into())
     }
 
     /// The text. It comes from another peer: show it through [`text::escaped`](crate::text::escaped) only.
@@ -66,6 +77,8 @@ mod tests {
             Title::from_lossy("  HTTP \n\t Semantics\u{1b} ").as_str(),
             "HTTP Semantics"
         );
+        assert_eq!(Title::from_lossy("a \u{1} b\u{2}\u{3} \u{4}").as_str(), "a b");
+        assert_eq!(Title::from_lossy(&format!("{} b", "a".repeat(511))).as_str().len(), 511);
         assert_eq!(
             Title::from_lossy(&"é".repeat(400)).as_str().len(),
             limits::MAX_TITLE_BYTES

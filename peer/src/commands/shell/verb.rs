@@ -13,7 +13,7 @@ use p2p_ci::{
     digest::DigestPrefix,
     document::{Format, RfcNumber},
     registry_url::RegistryUrl,
-    text::escaped,
+    text::excerpt,
 };
 
 use crate::wanted::{Wanted, WantedError, WantedNumber};
@@ -178,24 +178,22 @@ fn mistake(error: &clap::Error, words: &[String]) -> String {
         .collect();
     let told = told.join("; ").replace(":; ", ": ");
     let told = told.strip_prefix("error: ").unwrap_or(&told);
-    format!("{} (help {} tells more)", cut(told, MISTAKE_CHARS), shortened(typed))
+    format!(
+        "{} (help {} tells more)",
+        excerpt(told, MISTAKE_BYTES),
+        shortened(typed)
+    )
 }
 
-/// Characters of a mistake that are shown: with what stands around it, less than 300.
-const MISTAKE_CHARS: usize = 200;
+/// Bytes of a mistake that are shown: with what stands around it, less than 300.
+const MISTAKE_BYTES: usize = 200;
 
-/// Characters that are shown of a verb that is none.
-const VERB_CHARS: usize = 40;
+/// Bytes that are shown of a verb that is none.
+const VERB_BYTES: usize = 40;
 
 /// Bounds what a message repeats of a verb.
 fn shortened(text: &str) -> String {
-    cut(text, VERB_CHARS)
-}
-
-fn cut(text: &str, chars: usize) -> String {
-    let shown: String = text.chars().take(chars).collect();
-    let dots = if shown.len() < text.len() { "…" } else { "" };
-    format!("{}{dots}", escaped(&shown))
+    excerpt(text, VERB_BYTES)
 }
 
 /// The names that a line can begin with, for completion.
