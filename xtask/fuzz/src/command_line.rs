@@ -183,7 +183,8 @@ fn figures(bytes: &[u8]) {
     let value = u64::from_be_bytes(number);
     let span = std::time::Duration::from_millis(value);
     let time = p2p_ci::document::UnixSeconds(value.cast_signed());
-    let per_second = f64::from_bits(value);
+    // No network carries more than that a second.
+    let per_second = (value >> 8) as f64;
     for text in [
         human::bytes(value),
         human::rate(value, span),

@@ -152,7 +152,8 @@ impl World {
     /// Answers a stream of downloads, each request by what is next in the script.
     async fn documents(&self, address: SocketAddr, mut call: Call) -> Result<Continue, Gone> {
         let script = self.scripts.get(&address).expect("only holders are asked");
-        let mut packer = Packers::default().begin().expect("there is memory");
+        // It takes megabytes, and most streams need none.
+        let mut packer = None;
         while let Some(request) = call.request::<pb::DownloadManyRequest>().await? {
             let Some(document) = self.documents.get(&request.number) else {
                 return Ok(Continue::No);
@@ -166,7 +167,12 @@ impl World {
             let mut rest = document.as_slice();
             for step in script.answer(time) {
                 let is_packed = request.compression != 0;
-                let Some(body) = self.body(*step, &request, &mut rest, is_packed.then_some(&mut packer)) else {
+                let Some(body) = self.body(
+                    *step,
+                    &request,
+                    &mut rest,
+                    is_packed.then(|| packer.get_or_insert_with(begun)),
+                ) else {
                     match step {
                         Step::Status(status @ 1..) => {
                             call.end(status % 17)?;
@@ -204,7 +210,7 @@ impl World {
             Step::Rest if rest.is_empty() => return None,
             Step::Rest => chunk(take(rest, usize::MAX), packer),
             Step::Wrong(count) => chunk(vec![0xa5; count.into()].into(), packer),
-            Step::Packed(count, true) => chunk(take(rest, count.into()), Some(&mut Packers::default().begin().ok()?)),
+            Step::Packed(count, true) => chunk(take(rest, count.into()), Some(&mut begun())),
             Step::Packed(count, false) => Body::ZstdChunk(vec![count; 7].into()),
             Step::Nothing => Body::Chunk(Bytes::new()),
             Step::Error(code) => Body::Error(pb::RequestError {
@@ -257,6 +263,10 @@ impl World {
         }
         stored
     }
+}
+
+fn begun() -> Packer {
+    Packers::default().begin().expect("there is memory")
 }
 
 fn chunk(bytes: Bytes, packer: Option<&mut Packer>) -> Body {

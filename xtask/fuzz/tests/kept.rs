@@ -9,7 +9,7 @@ use std::{
 use fuzz::TARGETS;
 
 /// Files that are kept for one target, and their bytes: enough to reach what it can reach, and small beside the code.
-const MOST_FILES: usize = 150;
+const MOST_FILES: usize = 400;
 const MOST_BYTES: u64 = 200 * 1024;
 
 fn folder(kind: &str) -> PathBuf {

@@ -15,12 +15,13 @@ use crate::{console, process, wait, workspace};
 
 /// What counts the edges of the code that an input passes, and shows the fuzzer what is compared with what. They are
 /// the compiler's own passes, which the stable one has.
-const INSTRUMENTED: [&str; 6] = [
+const INSTRUMENTED: [&str; 7] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Clink-dead-code=no",
     "-Ccodegen-units=16",
 ];
 
@@ -209,7 +210,7 @@ fn statistic(told: &str, name: &str) -> Option<u64> {
         .ok()
 }
 
-/// Executions and edges as the last line of progress has them: `#4096	pulse  cov: 1024 ft: …`.
+/// Executions and edges as the last line of progress has them: `#4096 pulse cov: 1024 ft: …`.
 fn progress(told: &str) -> Vec<u64> {
     let line = told
         .lines()

@@ -12,7 +12,7 @@ use super::{engine::Engine, scratch};
 use crate::{process, workspace};
 
 /// Inputs that are kept for one target, and their bytes: what can be reviewed, and is no burden to those who clone.
-const MOST_FILES: usize = 150;
+const MOST_FILES: usize = 400;
 const MOST_BYTES: u64 = 200 * 1024;
 
 /// Choosing among a hundred thousand inputs takes less.
@@ -42,7 +42,7 @@ pub fn keep(engine: &Engine, target: &str) -> Result<String> {
     command.arg(chosen.path()).arg(of(target)).arg(new_of(target));
     let what = format!("choosing inputs for {target}");
     process::run(&what, command, CHOOSING_LIMIT)?.expect_code(&what, 0)?;
-    let files = smallest(chosen.path())?;
+    let files = largest(chosen.path())?;
     let bytes: u64 = files.iter().map(|(bytes, _)| bytes).sum();
     let kept = of(target);
     fs::remove_dir_all(&kept).with_context(|| format!("cannot empty {}", kept.display()))?;
@@ -53,14 +53,14 @@ pub fn keep(engine: &Engine, target: &str) -> Result<String> {
     Ok(format!("{target}: {} inputs of {bytes} bytes are kept", files.len()))
 }
 
-/// The smallest files of a folder, as many as may be kept, with their lengths.
-fn smallest(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+/// The largest files of a folder, as many as may be kept, with their lengths. Long inputs lead to more places than short ones.
+fn largest(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         files.push((entry.metadata()?.len(), entry.path()));
     }
-    files.sort();
+    files.sort_by(|a, b| b.cmp(a));
     let mut bytes = 0;
     files.truncate(MOST_FILES);
     files.retain(|(length, _)| {
@@ -75,17 +75,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_are_kept_and_not_too_many() {
+    fn the_largest_are_kept_and_not_too_many() {
         let folder = tempfile::tempdir().unwrap();
         for index in 0..MOST_FILES + 10 {
             fs::write(folder.path().join(index.to_string()), vec![0; index]).unwrap();
         }
-        let files = smallest(folder.path()).unwrap();
+        let files = largest(folder.path()).unwrap();
         assert_eq!(files.len(), MOST_FILES);
-        assert_eq!(files.last().unwrap().0, MOST_FILES as u64 - 1);
-        fs::write(folder.path().join("large"), vec![0; 300 * 1024]).unwrap();
+        assert_eq!(files.first().unwrap().0, MOST_FILES as u64 + 9);
+        assert_eq!(files.last().unwrap().0, 10);
         let one = tempfile::tempdir().unwrap();
         fs::write(one.path().join("large"), vec![0; 300 * 1024]).unwrap();
-        assert!(smallest(one.path()).unwrap().is_empty());
+        assert!(largest(one.path()).unwrap().is_empty());
     }
 }
