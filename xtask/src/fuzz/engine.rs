@@ -15,13 +15,12 @@ use crate::{console, process, wait, workspace};
 
 /// What counts the edges of the code that an input passes, and shows the fuzzer what is compared with what. They are
 /// the compiler's own passes, which the stable one has.
-const INSTRUMENTED: [&str; 7] = [
+const INSTRUMENTED: [&str; 6] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Clink-dead-code=no",
     "-Ccodegen-units=16",
 ];
 
