@@ -127,6 +127,7 @@ pub fn format_of(
 
 #[cfg(test)]
 mod tests {
+    use p2p_ci::text::escaped;
     use proptest::{collection::vec, prelude::*};
 
     use super::*;

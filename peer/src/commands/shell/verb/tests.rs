@@ -1,5 +1,6 @@
 //! Tests of how lines are understood.
 
+use p2p_ci::text::escaped;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
