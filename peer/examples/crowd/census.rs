@@ -50,8 +50,8 @@ async fn list(client: &RegistryClient) -> Result<Vec<DocumentEntry>, CallError> 
         max_holders: MAX_HOLDERS,
     };
     let (mut answers, mut entries) = (client.list_documents(query).await?, Vec::new());
-    while let Some(entry) = answers.next().await? {
-        entries.push(entry);
+    while let Some(listed) = answers.next().await? {
+        entries.push(listed.entry);
     }
     Ok(entries)
 }

@@ -6,7 +6,10 @@ use p2p_ci::{
     client::{CallError, registry::LookedUp},
     failure::Failure,
     limits,
-    message::{Changed, DocumentEntry, DownloadPart, ManyBody, ManyPart, PeerInfo, RegistryReply, WatchEvent, Welcome},
+    message::{
+        Changed, DocumentEntry, DownloadPart, Listed, LookupAnswer, ManyBody, ManyPart, PeerInfo, RegistryReply,
+        WatchEvent, Welcome,
+    },
     pb,
     wire::{
         ProtocolError,
@@ -29,11 +32,11 @@ pub(crate) fn run(data: &[u8]) {
         0 => reply(bytes),
         1 => looked_up(bytes),
         2 => found(bytes),
-        3 => answered::<pb::ListDocumentsResponse, DocumentEntry>(bytes, assert_entry, |entry| {
-            pb::ListDocumentsResponse {
-                entry: Some(entry.into()),
-            }
-        }),
+        3 => answered::<pb::ListDocumentsResponse, Listed>(
+            bytes,
+            |listed| assert_entry(&listed.entry),
+            |listed| listed.into(),
+        ),
         4 => answered::<pb::ListPeersResponse, PeerInfo>(bytes, assert_peer, |peer| pb::ListPeersResponse {
             peer: Some(peer.into()),
         }),
@@ -81,7 +84,7 @@ fn assert_reply(reply: &RegistryReply) {
             document_count: _,
             mismatched,
         } => assert_once(mismatched),
-        RegistryReply::Found(entries) => assert_entries(entries),
+        RegistryReply::Found(found) => assert_entries(&found.documents),
         RegistryReply::Page(page) => assert_entries(&page.entries),
         RegistryReply::Failed(failure) => {
             assert_inert(&failure.message, false);
@@ -116,24 +119,21 @@ fn looked_up(bytes: &[u8]) {
     let Ok(message) = pb::LookupResponse::decode(bytes) else {
         return;
     };
-    let entries: Result<Vec<DocumentEntry>, _> = message.documents.into_iter().map(TryInto::try_into).collect();
-    let entries = match entries {
-        Ok(entries) => entries,
+    let found = match LookupAnswer::try_from(message) {
+        Ok(found) => found,
         Err(error) => return assert_refusal(error),
     };
-    entries.iter().for_each(assert_entry);
-    let message = pb::LookupResponse {
-        documents: entries.iter().map(Into::into).collect(),
-    };
-    let message = message.encode_to_vec();
+    assert_entries(&found.documents);
+    let message = pb::LookupResponse::from(&found).encode_to_vec();
     let length = u32::try_from(message.len()).expect("inputs are short").to_be_bytes();
-    assert_eq!(frame_found(&entries), [&[0], length.as_slice(), &message].concat());
+    assert_eq!(frame_found(&found), [&[0], length.as_slice(), &message].concat());
 }
 
 fn found(bytes: &[u8]) {
     let encode = |looked_up: &LookedUp| pb::LookupManyResponse {
         number: looked_up.number,
         documents: looked_up.documents.iter().map(Into::into).collect(),
+        converging: looked_up.converging,
     };
     answered::<pb::LookupManyResponse, LookedUp>(
         bytes,

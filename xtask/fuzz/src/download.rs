@@ -14,6 +14,7 @@ use bytes::Bytes;
 use p2p_ci::{message::DocumentEntry, pb, pb::download_response::Body};
 use peer::{
     fetch::{FetchJob, fetch},
+    known::Memory,
     library::{Durability, Target},
 };
 use tempfile::TempDir;
@@ -96,6 +97,7 @@ async fn download(
         target: &target,
         replace: false,
         registry: network::ADDRESS.ip(),
+        memory: &Memory::default(),
         progress: &|_| {},
     };
     let fetched = tokio::time::timeout(FOR_EVER, fetch(&dialer, job)).await;

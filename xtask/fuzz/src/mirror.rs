@@ -140,7 +140,10 @@ impl World {
                     holders: self.holders.clone(),
                 };
                 let entry = Some(pb::DocumentEntry::from(&entry));
-                call.send(framed(&pb::ListDocumentsResponse { entry }))?;
+                call.send(framed(&pb::ListDocumentsResponse {
+                    entry,
+                    converging: false,
+                }))?;
             }
             call.end(0)?;
             return Ok(Continue::Yes);

@@ -11,7 +11,7 @@ use p2p_ci::{
     document::{Document, DocumentClaim, DocumentId, DocumentKey, Format, RfcNumber, Title},
     fingerprint::Fingerprint,
     identity::ResumeToken,
-    message::{IndexFilter, ListQuery, LookupQuery},
+    message::{IndexFilter, ListQuery, Listed, LookupQuery},
 };
 use registry::{
     index::{IndexLimits, answers::Asker},
@@ -72,7 +72,7 @@ pub(super) async fn listed(swarm: &Swarm) -> BTreeMap<DocumentClaim, u32> {
         .list(query, asker, CancellationToken::new())
         .expect("everything can be listed");
     let mut listed = BTreeMap::new();
-    while let Some(entry) = documents.next().await.expect("the list ends well") {
+    while let Some(Listed { entry, .. }) = documents.next().await.expect("the list ends well") {
         assert!(entry.holders.is_empty(), "nobody can be reached");
         let told = listed.insert(entry.document.claim(), entry.holder_count);
         assert!(told.is_none(), "a document is listed twice");
