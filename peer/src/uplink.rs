@@ -4,6 +4,7 @@
 //! registry is told anew what the library holds, by fingerprints where it knows them.
 
 mod name;
+mod pause;
 mod session;
 mod sync;
 
@@ -12,7 +13,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use p2p_ci::{
     client::{CallError, registry::RegistryClient},
     document::DocumentKey,
-    failure::{Failure, Reason},
+    failure::Failure,
     fingerprint::Fingerprint,
     identity::{PeerName, ResumeToken},
     limits as shared_limits,
@@ -27,6 +28,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::pause::Lived;
 use crate::{backoff::Backoff, library::Library, limits, share::Share, vital::Vital};
 
 /// Requests of the user that wait for the session.
@@ -216,17 +218,6 @@ enum SessionEnd {
     Lost(CallError),
 }
 
-/// For how long a session was registered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lived {
-    /// It was not.
-    Never,
-    /// Less than [`limits::STABLE_AFTER`].
-    Briefly,
-    /// Longer.
-    Stable,
-}
-
 /// The task that keeps the session.
 struct Keeper {
     config: UplinkConfig,
@@ -277,7 +268,7 @@ impl Keeper {
                     if let Some(failure) = error.failure().filter(|_| !was_registered) {
                         self.tell(NodeEvent::Refused(failure.clone()));
                     }
-                    let pause = self.pause_after(&error, lived, &mut backoff);
+                    let pause = pause::after(&error, lived, self.spread, &mut backoff, rand::random);
                     (error.to_string(), pause)
                 }
             };
@@ -296,26 +287,6 @@ impl Keeper {
         }
         self.state.send_replace(LinkState::Ended);
         self.tell(NodeEvent::Left);
-    }
-
-    /// How long to wait after `error`: spread out with the others after a registry went away, longer and longer while
-    /// it stays away.
-    fn pause_after(&self, error: &CallError, lived: Lived, backoff: &mut Backoff) -> Duration {
-        let told = error.failure();
-        if told.is_some_and(|failure| failure.reason == Reason::Superseded) {
-            return limits::SUPERSEDED_PAUSE;
-        }
-        let spread = self.spread.mul_f64(rand::random::<f64>());
-        let good_end = told.is_some_and(|failure| failure.reason == Reason::ShuttingDown);
-        let pause = match lived {
-            Lived::Stable => spread,
-            Lived::Briefly if good_end => spread,
-            // A registry that takes peers in and loses them at once must not be asked without end.
-            Lived::Briefly => spread + limits::FLAP_PAUSE.mul_f64(0.5 + 0.5 * rand::random::<f64>()),
-            Lived::Never => backoff.next(rand::random::<f64>()),
-        };
-        told.and_then(|failure| failure.retry_after)
-            .map_or(pause, |at_least| pause.max(at_least.min(limits::BACKOFF_CAP)))
     }
 
     /// Waits before the next attempt, answering meanwhile that there is no session.
