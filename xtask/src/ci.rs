@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::{bench, compose_test, console, demo, faults, fuzz, grpcurl_test, process, tidy, wait, workspace};
+use crate::{bench, compose_test, console, demo, faults, fuzz, grpcurl_test, process, supply, tidy, wait, workspace};
 
 /// No step of these takes this long, unless it hangs.
 const STEP_LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -67,6 +67,7 @@ pub fn run() -> Result<String> {
     })?;
     check("compose-test", &mut compose_test::run)?;
     check("fuzz", &mut || fuzz::run(&fuzz::Options::standard()))?;
+    check("cargo deny", &mut supply::run)?;
     let mut summaries = Vec::new();
     check("cargo test", &mut || cargo_test(&mut summaries))?;
     print_table(&lines, start.elapsed());

@@ -22,6 +22,7 @@ mod procfs;
 mod sim;
 mod soak;
 mod space;
+mod supply;
 mod tidy;
 mod tools;
 mod wait;
@@ -68,6 +69,8 @@ enum Command {
     Mutants(mutants::Options),
     /// Look for inputs with which something does not hold that must
     Fuzz(fuzz::Options),
+    /// Check what the programs are built from: licences, sources, unwanted packages, known flaws
+    Deny,
     /// Check the house rules
     Tidy,
     /// Run every check that CI runs
@@ -110,6 +113,7 @@ fn run(command: &Command) -> Result<Outcome> {
         Command::Sim(options) => sim::run(options),
         Command::Mutants(options) => mutants::run(options),
         Command::Fuzz(options) => fuzz::run(options),
+        Command::Deny => supply::run(),
         Command::Tidy => tidy::run(&workspace::root()).map(Outcome::Passed),
         Command::Ci => ci::run().map(Outcome::Passed),
     }
