@@ -96,11 +96,14 @@ impl KnownPeers {
     pub fn learn(&mut self, holder: &Holder, now: UnixSeconds) {
         let lies = match self.at(holder) {
             Some(at) => self.peers.remove(at).lies,
-            // The same peer at another address: names are unique among those that are active.
-            None => match self.named(&holder.name) {
-                Some(at) => self.peers.remove(at).lies,
-                None => Vec::new(),
-            },
+            // Names are unique among those that are active, so this one has moved, or somebody has taken its name: what
+            // was done at one address is not held against another.
+            None => {
+                if let Some(at) = self.named(&holder.name) {
+                    self.peers.remove(at);
+                }
+                Vec::new()
+            }
         };
         let peer = KnownPeer {
             holder: holder.clone(),
@@ -211,5 +214,11 @@ mod tests {
             "a clock that went back bans nobody for long"
         );
         assert!(!known.is_banned(&holder("other", "10.0.0.2:4001"), after(last)));
+        let away = holder("liar", "10.0.0.3:4001");
+        known.learn(&away, after(last));
+        assert!(
+            !known.is_banned(&away, after(last)),
+            "who takes a name takes no blame along"
+        );
     }
 }

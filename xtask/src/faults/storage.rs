@@ -7,10 +7,10 @@ mod moved;
 mod refused;
 mod swapped;
 
-use super::{Check, check};
+use super::{Check, by_hand, check};
 
 pub(super) const CHECKS: [Check; 6] = [
-    check("killed writing", 3, commit::run),
+    by_hand("killed writing", commit::run),
     check("killed midway", 3, midway::run),
     check("swapped", 0, swapped::run),
     check("disk full", 1, full::run),

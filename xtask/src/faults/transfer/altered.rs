@@ -175,7 +175,7 @@ fn mirrors(bench: &Bench, cluster: &Cluster, proxy: &Proxy, digests: &Digests) -
         flips += proxy.faults();
     }
     ensure!(
-        2 * flips as usize > took.len(),
+        4 * flips as usize > took.len(),
         "only {flips} bits were flipped in {} mirrors",
         took.len()
     );
