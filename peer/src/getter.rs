@@ -102,11 +102,9 @@ impl Getter {
             number,
             format: self.wish.format,
         };
-        let Sighting {
-            entries: mut versions,
-            by_registry,
-        } = self.find(key).await?;
-        let elsewhere = self.elsewhere(key, &versions).await;
+        let mut sighting = self.find(key).await?;
+        let versions = &mut sighting.entries;
+        let elsewhere = self.elsewhere(key, versions).await;
         let present = self.present(key).await?;
         if let Some((path, sha256)) = present {
             if let Some(at) = versions.iter().position(|entry| entry.document.id.sha256 == sha256) {
@@ -114,10 +112,10 @@ impl Getter {
                 versions.extend(elsewhere);
                 return Ok(Got {
                     entry,
-                    others: versions,
+                    others: sighting.entries,
                     missed: Vec::new(),
                     how: How::Present(path),
-                    by_registry,
+                    by_registry: sighting.by_registry,
                 });
             }
             if !self.wish.replace {
@@ -129,8 +127,7 @@ impl Getter {
                 return Err(PeerError::Kept(message));
             }
         }
-        let mut got = self.first_to_be_had(key, versions, started, progress).await?;
-        got.by_registry = by_registry;
+        let mut got = self.first_to_be_had(key, sighting, started, progress).await?;
         got.others.extend(elsewhere);
         Ok(got)
     }
@@ -148,18 +145,18 @@ impl Getter {
         entries
     }
 
-    /// Downloads the first of `versions` of which a holder delivers the bytes. When none does, tells why the first one,
+    /// Downloads the first version of which a holder delivers the bytes. When none does, tells why the first one,
     /// which was wanted most, could not be had.
     async fn first_to_be_had(
         &self,
         key: DocumentKey,
-        versions: Vec<DocumentEntry>,
+        sighting: Sighting,
         started: impl Fn(&DocumentEntry),
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Got, PeerError> {
         let mut first_error = None;
         let mut missed: Vec<(DocumentEntry, String)> = Vec::new();
-        let mut versions = versions.into_iter().take(MAX_VERSIONS);
+        let mut versions = sighting.entries.into_iter().take(MAX_VERSIONS);
         let target = self.destination.open().await?;
         let context = self.directory.context();
         while let Some(entry) = versions.next() {
@@ -184,7 +181,7 @@ impl Getter {
                         } else {
                             How::Fetched(fetched)
                         },
-                        by_registry: true,
+                        by_registry: sighting.by_registry,
                     });
                 }
                 Err(FetchError::Store(error @ StoreError::Exists(_))) => {

@@ -79,8 +79,9 @@ pub(super) async fn get_all(
     };
     download.tell_missing(&mut output);
     let (memory, registry) = (context.memory.clone(), context.registry.clone());
+    let finished = download.destination.finish().await;
     blocking("remembering peers", move || memory.save(&registry)).await?;
-    download.destination.finish().await?;
+    finished?;
     match ended {
         Some(ended) => ended.map(|()| download.tally.exit()),
         None => Ok(tell_interrupted(&mut output)),

@@ -58,7 +58,7 @@ async fn whoever_was_named_before_is_asked_and_that_is_said() {
     assert_eq!(fs::read_to_string(to.join("rfc7.txt")).unwrap(), TEXT);
     assert!(
         ran.stdout
-            .contains(", as 2 known peers had it; no registry was asked\n"),
+            .contains(", as 2 known peers had it; no registry confirms it\n"),
         "{ran:#?}"
     );
     let lines: Vec<&str> = ran.stderr.lines().collect();

@@ -7,14 +7,22 @@ use p2p_ci::{
     failure::{Failure, Reason},
     limits as shared_limits, pb,
 };
-use peer::{error::Exit, getter::How, limits};
+use peer::{
+    commands::Context,
+    destination::Destination,
+    directory::Directory,
+    error::Exit,
+    getter::{Getter, How},
+    library::Durability,
+    limits,
+};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tonic::Status;
 
 use crate::{
     fake_holder::{FakeHolder, Message, Script, chunks, header},
-    support::{TestPeer, TestRegistry, any_version, get, get_within, leftovers},
+    support::{TestPeer, TestRegistry, any_version, get, get_within, leftovers, number},
     swarm::mirror,
 };
 
@@ -302,6 +310,31 @@ async fn a_holder_that_trickles_is_left_for_a_faster_one() {
     );
     assert_eq!(slow.offsets.lock().unwrap().as_slice(), [0]);
     assert_eq!(leftovers(folder.path()), 0);
+}
+
+#[tokio::test]
+async fn a_registry_that_knows_nobody_yet_is_stood_in_for() {
+    let (before, after) = (TestRegistry::start().await, TestRegistry::start().await);
+    let bytes = document();
+    // It never comes to the other registry, however long that takes.
+    let _alice = TestPeer::start(&before, "alice", &[("rfc1.txt", &bytes)]).await;
+    let folder = TempDir::new().unwrap();
+    let context = before.context();
+    let got = get_within(&context, &folder.path().join("before"), 1, any_version()).await;
+    assert!(got.unwrap().by_registry);
+    let context = Context {
+        registry: after.url.clone(),
+        ..context
+    };
+    let to = folder.path().join("after");
+    let destination = Destination::new(to.clone(), Durability::None).await.unwrap();
+    let directory = Directory::open(context.clone(), true).await.unwrap();
+    let getter = Getter::new(directory, destination, any_version());
+    let got = getter.get(number(1), |_| {}, &|_| {}).await.unwrap();
+    assert!(!got.by_registry);
+    assert_eq!(fs::read(to.join("rfc1.txt")).unwrap(), bytes);
+    let error = get_within(&context, &to, 1, any_version()).await.unwrap_err();
+    assert_eq!(error.exit(), Exit::NotFound, "unless that is not wanted");
 }
 
 #[tokio::test]

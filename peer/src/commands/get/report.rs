@@ -88,7 +88,7 @@ fn tell_fetched(got: &Got, fetched: &Fetched, output: &mut Output) -> Result<(),
         format!("SHA-256 verified {sha256}")
     } else {
         let peers = human::count(u64::from(got.entry.holder_count), "known peer");
-        format!("SHA-256 {sha256}, as {peers} had it; no registry was asked")
+        format!("SHA-256 {sha256}, as {peers} had it; no registry confirms it")
     };
     output.lines(format_args!(
         "{key}: saved as {}, {} bytes from {} ({}), {}, {checked}",
