@@ -7,9 +7,8 @@ mod deal;
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,14 +20,12 @@ use tokio::{
     time::{Instant, Sleep},
 };
 use tokio_stream::StreamExt as _;
-use tonic::{Request, Status, service::interceptor::InterceptorLayer};
 
 pub use self::deal::deal;
 use crate::{
     address::{self, AllowedSources},
     failure::{Failure, Reason},
     limits,
-    line::Line,
     quota::{Full, Place, Quota, QuotaLimits},
     transport::{Conn, Incoming},
 };
@@ -247,37 +244,15 @@ impl AsyncWrite for Guarded {
     }
 }
 
-/// Answers requests from sources that are not allowed with PERMISSION_DENIED, so that whoever asks learns why.
-pub type SourceGate = InterceptorLayer<Gatekeeper>;
-
-/// A layer for a server's router that lets only `allowed` sources in.
-#[must_use]
-pub fn source_gate(allowed: AllowedSources) -> SourceGate {
-    InterceptorLayer::new(Gatekeeper {
-        allowed: Arc::new(allowed),
-    })
-}
-
-/// Decides by where a request comes from whether it is answered.
-#[derive(Debug, Clone)]
-pub struct Gatekeeper {
-    allowed: Arc<AllowedSources>,
-}
-
-impl tonic::service::Interceptor for Gatekeeper {
-    fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        match request.extensions().get::<Line>().map(|line| line.source().ip()) {
-            Some(source) if !self.allowed.contains(source) => {
-                let message = format!(
-                    "{} is outside the private networks that may come here; its operator can let it in with --allow-from {}",
-                    source, source
-                );
-                Err(Failure::new(Reason::SourceNotAllowed, message).into())
-            }
-            Some(_) => Ok(request),
-            None => Err(Failure::new(Reason::Internal, "the source of this connection is not known").into()),
-        }
-    }
+/// What every request from `source` is answered, if only `allowed` sources may come and it is none of them: whoever asks
+/// is to learn why.
+pub(crate) fn refusal(allowed: &AllowedSources, source: IpAddr) -> Option<Failure> {
+    let told = || {
+        format!(
+            "{source} is outside the private networks that may come here; its operator can let it in with --allow-from {source}"
+        )
+    };
+    (!allowed.contains(source)).then(|| Failure::new(Reason::SourceNotAllowed, told()))
 }
 
 #[cfg(test)]

@@ -96,6 +96,18 @@ pub const UNREAD_ANSWER: Duration = Duration::from_secs(75);
 /// crowd behind one address, and what a server can bear of several sources.
 pub const MAX_UNREAD_BYTES_PER_SOURCE: usize = 64 * 1024 * 1024;
 
+/// Bytes of one answer that may wait in its stream for a reader before the next piece is taken: so little that those of
+/// all streams that one source may open (32 on each connection) are of no account, and a client that reads is
+/// served from the socket's buffer.
+pub const ANSWERS_SENT_AHEAD_BYTES: usize = 4 * 1024;
+
+/// The same for documents: a chunk and more, so that the next one is read while the last is sent. Uploads have few slots.
+pub const DOCUMENTS_SENT_AHEAD_BYTES: usize = 400 * 1024;
+
+/// Long answers that one source may have on their way, each with 100 to 200 KiB of the index in hand: a class behind one
+/// address that starts at once, and 50 MiB at most.
+pub const LONG_ANSWERS_PER_SOURCE: usize = 256;
+
 /// How long a connection may go without a request: longer than any client of this system lets one lie between two.
 pub const IDLE_CONNECTION: Duration = Duration::from_secs(300);
 

@@ -5,6 +5,7 @@
 //! account of both for one server, and hangs up where an [`Allowance`] is used up.
 
 mod answer;
+mod places;
 
 use std::{
     collections::HashMap,
@@ -19,6 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::answer::Attend;
+use self::places::Places;
 use crate::{
     address, limits,
     turns::{Share, Turns},
@@ -38,6 +40,12 @@ pub struct Allowance {
     pub idle: Duration,
     /// How long a ping may stay unanswered. It waits behind whatever was sent before.
     pub ping: Duration,
+    /// Bytes of an answer that may wait in its stream when the next piece is taken. Only what is longer is kept account of to
+    /// its last byte.
+    pub sent_ahead_bytes: usize,
+    /// Paths of methods whose answers are long: a source has [`limits::LONG_ANSWERS_PER_SOURCE`] at once, and others of its
+    /// requests for them wait.
+    pub long_answers: &'static [&'static str],
 }
 
 impl Allowance {
@@ -47,6 +55,7 @@ impl Allowance {
     pub fn for_documents() -> Self {
         Self {
             ping: limits::UNREAD_ANSWER,
+            sent_ahead_bytes: limits::DOCUMENTS_SENT_AHEAD_BYTES,
             ..Self::default()
         }
     }
@@ -59,6 +68,8 @@ impl Default for Allowance {
             unread_bytes: limits::MAX_UNREAD_BYTES_PER_SOURCE,
             idle: limits::IDLE_CONNECTION,
             ping: limits::KEEPALIVE_TIMEOUT,
+            sent_ahead_bytes: limits::ANSWERS_SENT_AHEAD_BYTES,
+            long_answers: &[],
         }
     }
 }
@@ -176,6 +187,7 @@ struct Accounts {
     allowance: Allowance,
     lines: Mutex<Vec<Weak<Inner>>>,
     unread_bytes: Mutex<HashMap<IpAddr, usize>>,
+    places: Places,
 }
 
 impl fmt::Debug for Accounts {
@@ -192,6 +204,7 @@ impl Ledger {
             allowance,
             lines: Mutex::default(),
             unread_bytes: Mutex::default(),
+            places: Places::default(),
         }))
     }
 
@@ -206,6 +219,7 @@ impl Ledger {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = look.tick().await;
+            self.0.places.forget_unused();
             lock(&self.0.lines).retain(|line| {
                 let Some(line) = line.upgrade().map(Line) else {
                     return false;
@@ -241,13 +255,6 @@ impl Ledger {
         if let Some((_, line)) = of_source.max_by_key(|(bytes, _)| *bytes) {
             line.hang_up("too much of its answers is not read");
         }
-    }
-
-    /// Hangs up on all of them.
-    pub(crate) fn cut_all(&self) {
-        self.lines()
-            .iter()
-            .for_each(|line| line.hang_up("the server has ended"));
     }
 
     fn lines(&self) -> Vec<Line> {

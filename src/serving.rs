@@ -1,6 +1,9 @@
 //! A gRPC server as both processes run it: limited, gated, and owned by whoever started it.
 
-use std::time::Duration;
+mod connections;
+mod deadline;
+
+use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
 use futures_util::StreamExt as _;
@@ -9,48 +12,23 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, body::Body, service::Routes, transport::Server};
-use tower::util::MapResponseLayer;
+use tonic::{Code, Status, body::Body, service::Routes};
+use tower::{ServiceBuilder, util::MapResponseLayer};
 
 use crate::{
     address::AllowedSources,
     failure::{Failure, Reason},
-    front_door::source_gate,
-    limits,
     line::{Allowance, Attend, Ledger},
     transport::Incoming,
     turns::Turns,
 };
 
-/// Receive windows of both servers: requests are small, and ten thousand sessions must not cost gigabytes.
-const SMALL_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-
-/// Room for two such streams, so that one stalled stream never blocks the session beside it.
-const SMALL_CONNECTION_WINDOW_BYTES: u32 = 128 * 1024;
-
-/// A gRPC server with every limit set that tonic leaves open by default.
-fn server_builder(allowance: &Allowance) -> Server {
-    Server::builder()
-        .max_concurrent_streams(limits::MAX_STREAMS_PER_CONNECTION)
-        .concurrency_limit_per_connection(limits::MAX_STREAMS_PER_CONNECTION as usize)
-        .load_shed(true)
-        .timeout(limits::REQUEST_TIMEOUT)
-        .http2_max_local_error_reset_streams(Some(limits::MAX_LOCAL_RESETS))
-        .http2_max_pending_accept_reset_streams(Some(limits::MAX_PENDING_RESETS))
-        .http2_max_header_list_size(limits::MAX_HEADER_LIST_BYTES)
-        .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(allowance.ping))
-        .initial_stream_window_size(SMALL_STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(SMALL_CONNECTION_WINDOW_BYTES)
-}
-
 /// A gRPC server at work, owned: dropping it ends it, and closes its connections.
 #[derive(Debug)]
 pub struct Serving {
-    ledger: Ledger,
     stop: CancellationToken,
     /// One for each of its runtimes, and one that accepts for them where they do not.
-    tasks: JoinSet<Result<(), tonic::transport::Error>>,
+    tasks: JoinSet<()>,
     handles: Vec<AbortHandle>,
 }
 
@@ -77,10 +55,11 @@ impl Serving {
         allowed: AllowedSources,
         runtimes: Vec<(Handle, Incoming)>,
         accepting: Option<BoxFuture<'static, ()>>,
+        allowance: Allowance,
     ) -> Self {
         let taking_turns = |(runtime, incoming)| (runtime, incoming, Some(Turns::default()));
         let runtimes = runtimes.into_iter().map(taking_turns).collect();
-        Self::start(routes, allowed, runtimes, accepting, Allowance::default())
+        Self::start(routes, allowed, runtimes, accepting, allowance)
     }
 
     fn start(
@@ -91,16 +70,15 @@ impl Serving {
         allowance: Allowance,
     ) -> Self {
         let stop = CancellationToken::new();
-        let server = server_builder(&allowance);
         let ledger = Ledger::new(allowance);
-        let mut server = server
-            .layer(source_gate(allowed))
+        let service = ServiceBuilder::new()
             .layer(Attend(ledger.clone()))
-            .layer(MapResponseLayer::new(explain as fn(_) -> _));
+            .layer(MapResponseLayer::new(explain as fn(_) -> _))
+            .service(routes.prepare());
+        let allowed = Arc::new(allowed);
         let mut tasks = JoinSet::new();
         let mut handles = Vec::new();
         for (runtime, incoming, turns) in runtimes {
-            let router = server.add_routes(routes.clone());
             let entering = ledger.clone();
             let passing = turns.clone();
             let entered = incoming.map(move |conn| {
@@ -112,13 +90,21 @@ impl Serving {
                     }
                 })
             });
-            let (stopped, watched) = (stop.clone().cancelled_owned(), ledger.clone());
+            let watched = ledger.clone();
             let watches = handles.is_empty();
+            let server = connections::Server {
+                service: service.clone(),
+                allowed: Arc::clone(&allowed),
+                allowance,
+                stop: stop.clone(),
+            };
+            let serving = server.serve(entered.boxed());
             let serve = async move {
                 tokio::select! {
-                    result = router.serve_with_incoming_shutdown(entered, stopped) => result,
-                    () = watched.watch(), if watches => Ok(()),
-                    () = pass(passing) => Ok(()),
+                    biased;
+                    () = serving => {}
+                    () = watched.watch(), if watches => {}
+                    () = pass(passing) => {}
                 }
             };
             handles.push(tasks.spawn_on(serve, &runtime));
@@ -127,27 +113,18 @@ impl Serving {
             let stopped = stop.clone();
             handles.push(tasks.spawn(async move {
                 stopped.run_until_cancelled(accepting).await;
-                Ok(())
             }));
         }
-        Self {
-            ledger,
-            stop,
-            tasks,
-            handles,
-        }
+        Self { stop, tasks, handles }
     }
 
-    /// Waits until the server ends by itself, which it does only where no more connections can come, or its code fails.
-    ///
-    /// # Errors
-    ///
-    /// When it failed. A panic in it goes on here.
-    pub async fn ended(&mut self) -> Result<(), tonic::transport::Error> {
-        match self.tasks.join_next().await {
-            Some(Ok(result)) => result,
-            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Some(Err(_)) | None => Ok(()),
+    /// Waits until the server ends by itself, which it does only where no more connections can come. A panic in it goes on
+    /// here.
+    pub async fn ended(&mut self) {
+        if let Some(Err(error)) = self.tasks.join_next().await
+            && error.is_panic()
+        {
+            std::panic::resume_unwind(error.into_panic());
         }
     }
 
@@ -209,14 +186,6 @@ fn of_undecoded(status: &Status) -> Option<Failure> {
     let is_malformed = status.code() == Code::Internal && message.starts_with("failed to decode");
     let advice = "check that both sides use the same .proto files";
     is_malformed.then(|| Failure::new(Reason::InvalidRequest, format!("{message}; {advice}")))
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.tasks.abort_all();
-        // Each connection has a task of tonic's own, which does not end with the one that accepts.
-        self.ledger.cut_all();
-    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut server = Server::bind(config).await?;
     announce(&server, banner.as_deref());
     tokio::select! {
-        result = server.join() => Ok(result?),
+        () = server.join() => Ok(()),
         signal = signals.next() => {
             tracing::info!(signal, "shutting down");
             signals.or_exit(server.shutdown()).await;

@@ -8,6 +8,7 @@ use p2p_ci::{
     client::REGISTRY_SERVICE,
     front_door,
     limits::MAX_SESSION_DOCUMENTS,
+    line::Allowance,
     quota::QuotaLimits,
     reflection::with_reflection,
     serving::Serving,
@@ -33,7 +34,7 @@ use crate::{
     index::IndexLimits,
     limits::{DRAIN, EFFECTS_INTERVAL, KNOWN_LIST_DOCUMENTS, KNOWN_LISTS, MAX_DOCUMENTS, MAX_DOCUMENTS_PER_SOURCE},
     reach::Prober,
-    service::registry_service,
+    service::{LONG_ANSWERS, registry_service},
     session::Environment,
     swarm::{Swarm, SwarmLimits},
     threads::Threads,
@@ -196,13 +197,17 @@ impl Server {
             routes = with_reflection(routes, REGISTRY_SERVICE)?;
         }
         let allowed = AllowedSources::private_and(config.allow_from);
+        let allowance = Allowance {
+            long_answers: &LONG_ANSWERS,
+            ..Allowance::default()
+        };
         let joining = |incoming: Incoming| Box::pin(incoming.map(|conn| conn.map(Conn::joining_answers))) as Incoming;
         let runtimes = runtimes
             .into_iter()
             .map(|(runtime, incoming)| (runtime, joining(incoming)));
         Ok(Self {
             local_addr: config.listen,
-            serving: Serving::spawn_on(routes, allowed, runtimes.collect(), accepting),
+            serving: Serving::spawn_on(routes, allowed, runtimes.collect(), accepting, allowance),
             sessions,
             _ends_sessions: stop.clone().drop_guard(),
             stop,
@@ -217,13 +222,9 @@ impl Server {
         self.local_addr
     }
 
-    /// Waits until it ends by itself, which it does only where no more connections can come, or its code fails.
-    ///
-    /// # Errors
-    ///
-    /// When it failed.
-    pub async fn join(&mut self) -> Result<(), tonic::transport::Error> {
-        self.serving.ended().await
+    /// Waits until it ends by itself, which it does only where no more connections can come. A panic in it goes on here.
+    pub async fn join(&mut self) {
+        self.serving.ended().await;
     }
 
     /// Ends in good order, within [`DRAIN`] whatever clients do; says whether all of them went along.

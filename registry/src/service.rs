@@ -31,6 +31,13 @@ use crate::{
     session::{self, Environment, Inbound},
 };
 
+/// Paths of methods that tell as much of the index as is asked for, from its first page to its last.
+pub(crate) const LONG_ANSWERS: [&str; 3] = [
+    "/p2pci.v1.Registry/LookupMany",
+    "/p2pci.v1.Registry/ListDocuments",
+    "/p2pci.v1.Registry/ListPeers",
+];
+
 /// The gRPC face of the registry.
 #[derive(Debug)]
 pub struct Service {
@@ -185,5 +192,26 @@ impl Registry for Service {
             let event = watch.next().await.map_err(status)?;
             Ok(Some((pb::WatchResponse::from(event.as_ref()), (watch, place))))
         })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn each_answer_of_many_messages_that_ends_by_itself_counts_as_long() {
+        let set = prost_types::FileDescriptorSet::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
+        let mut services = set.file.iter().flat_map(|file| &file.service);
+        let registry = services.find(|service| service.name() == "Registry").unwrap();
+        let long = registry
+            .method
+            .iter()
+            // A session and a watch last as long as whoever opened them wants; each has a cap of its own.
+            .filter(|method| method.server_streaming() && !["Register", "Watch"].contains(&method.name()))
+            .map(|method| format!("/p2pci.v1.Registry/{}", method.name()));
+        assert_eq!(long.collect::<Vec<_>>(), LONG_ANSWERS);
     }
 }

@@ -6,9 +6,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use http_body::{Frame, SizeHint};
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
@@ -23,6 +24,8 @@ pub(super) struct Answer {
     unread_bytes: usize,
     share: Option<Share>,
     polls: usize,
+    /// Of a long one.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Pieces of an answer that come with the turn of its request: all of them, where it is one message and its end.
@@ -43,7 +46,13 @@ impl Answer {
             number,
             unread_bytes: 0,
             polls: 0,
+            place: None,
         }
+    }
+
+    /// Waits until the source has a place for a long answer.
+    async fn take_place(&mut self) {
+        self.place = self.ledger.0.places.take(self.account()).await;
     }
 
     /// Waits until the source has a turn for the request.
@@ -104,30 +113,40 @@ impl Drop for Answer {
     }
 }
 
-/// The body of an answer. hyper asks for the next piece only when the window has room behind all pieces before it.
+/// The body of an answer. hyper takes a piece whole once one byte of it fits, and what does not fit waits in the stream,
+/// out of sight: so the last byte of a long piece is sent by itself, which is taken only when those before it are gone.
 struct Attended {
     body: Body,
     answer: Answer,
+    last: Option<Bytes>,
+}
+
+impl Attended {
+    /// Enters a piece that is handed over, without its last byte if it is long.
+    fn hand_over(&mut self, mut piece: Bytes) -> Bytes {
+        if !piece.is_empty() {
+            self.answer.handed_over(piece.len());
+        }
+        if piece.len() > self.answer.ledger.0.allowance.sent_ahead_bytes {
+            self.last = Some(piece.split_off(piece.len() - 1));
+        }
+        piece
+    }
 }
 
 impl http_body::Body for Attended {
-    type Data = bytes::Bytes;
+    type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<bytes::Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(last) = self.last.take() {
+            return Poll::Ready(Some(Ok(Frame::data(last))));
+        }
         self.answer.taken();
         ready!(self.answer.poll_piece(cx));
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if polled.is_ready() {
-            self.answer.took_piece();
-        }
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-            && !data.is_empty()
-        {
-            self.answer.handed_over(data.len());
-        }
-        polled
+        let polled = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.answer.took_piece();
+        Poll::Ready(polled.map(|frame| Ok(frame?.map_data(|piece| self.hand_over(piece)))))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -135,7 +154,7 @@ impl http_body::Body for Attended {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.last.is_none() && self.body.is_end_stream()
     }
 }
 
@@ -176,15 +195,23 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let line = request.extensions().get::<Line>().cloned();
-        let answer = line.map(|line| Answer::begin(self.ledger.clone(), line));
+        let mut answer = line.map(|line| Answer::begin(self.ledger.clone(), line));
+        let is_long = self.ledger.0.allowance.long_answers.contains(&request.uri().path());
         let response = self.inner.call(request);
         Box::pin(async move {
-            if let Some(answer) = &answer {
+            if let Some(answer) = &mut answer {
+                // Both before anything of the request is read.
+                if is_long {
+                    answer.take_place().await;
+                }
                 answer.turn().await;
             }
             let response = response.await?;
             Ok(match answer {
-                Some(answer) => response.map(|body| Body::new(Attended { body, answer })),
+                Some(answer) => response.map(|body| {
+                    let last = None;
+                    Body::new(Attended { body, answer, last })
+                }),
                 None => response,
             })
         })

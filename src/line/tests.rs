@@ -21,9 +21,11 @@ use crate::{
     transport::Conn,
 };
 
-/// Sends chunks without end, and counts the answers that it still has to do with.
-#[derive(Default)]
-struct Endless(Arc<AtomicUsize>);
+/// Sends chunks, and counts the answers that it still has to do with.
+struct Chunks {
+    each: usize,
+    answers: Arc<AtomicUsize>,
+}
 
 /// One answer, for as long as the server keeps it.
 struct Counted(Arc<AtomicUsize>);
@@ -35,19 +37,20 @@ impl Drop for Counted {
 }
 
 #[tonic::async_trait]
-impl FileTransfer for Endless {
+impl FileTransfer for Chunks {
     type DownloadStream = BoxStream<'static, Result<pb::DownloadResponse, Status>>;
     type DownloadManyStream = BoxStream<'static, Result<pb::DownloadManyResponse, Status>>;
 
     async fn download(&self, _: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        let counted = Counted(Arc::clone(&self.0));
+        self.answers.fetch_add(1, Ordering::SeqCst);
+        let counted = Counted(Arc::clone(&self.answers));
         let chunk = pb::download_response::Body::Chunk(Bytes::from(vec![7; CHUNK_BYTES]));
         let response = pb::DownloadResponse { body: Some(chunk) };
         let answers = tokio_stream::iter(std::iter::repeat_with(move || {
             let _kept = &counted;
             Ok(response.clone())
         }));
+        let answers = futures_util::StreamExt::take(answers, self.each);
         Ok(Response::new(Box::pin(answers)))
     }
 
@@ -66,11 +69,20 @@ struct TestServer {
 }
 
 impl TestServer {
+    /// Answers without end.
     fn start(allowance: Allowance) -> Self {
+        Self::start_with(usize::MAX, allowance)
+    }
+
+    /// Answers of so many chunks.
+    fn start_with(each: usize, allowance: Allowance) -> Self {
         let (conns, incoming) = mpsc::channel(8);
-        let endless = Endless::default();
-        let answers = Arc::clone(&endless.0);
-        let routes = Routes::new(FileTransferServer::new(endless));
+        let answers = Arc::default();
+        let chunks = Chunks {
+            each,
+            answers: Arc::clone(&answers),
+        };
+        let routes = Routes::new(FileTransferServer::new(chunks));
         let incoming = Box::pin(ReceiverStream::new(incoming));
         Self {
             conns,
@@ -88,7 +100,10 @@ impl TestServer {
         let (near, far) = tokio::io::duplex(1 << 20);
         let source = "127.0.0.1:5000".parse().unwrap();
         self.conns.send(Ok(Conn::new(far, source))).await.unwrap();
-        let (requests, connection) = h2::client::handshake(near).await.unwrap();
+        // Room for all of them on the connection, so that each answer waits in its own stream.
+        let mut http2 = h2::client::Builder::new();
+        http2.initial_connection_window_size(64 * u32::try_from(CHUNK_BYTES).unwrap());
+        let (requests, connection) = http2.handshake(near).await.unwrap();
         Client {
             requests,
             connection: tokio::spawn(async move {
@@ -138,6 +153,8 @@ const ALLOWANCE: Allowance = Allowance {
     unread_bytes: 4 * CHUNK_BYTES,
     idle: Duration::from_secs(60),
     ping: limits::KEEPALIVE_TIMEOUT,
+    sent_ahead_bytes: limits::ANSWERS_SENT_AHEAD_BYTES,
+    long_answers: &[],
 };
 
 #[tokio::test(start_paused = true)]
@@ -197,6 +214,30 @@ async fn too_many_unread_answers_cost_the_connection_at_once() {
     }
     assert!(began.elapsed() < LOOK_INTERVAL);
     assert!(!bystander.connection.is_finished(), "its own connection is left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_its_stream_counts_until_its_last_byte_is_read() {
+    let server = TestServer::start_with(1, ALLOWANCE);
+    let mut reading = server.connect().await;
+    for _ in 0..2 * ALLOWANCE.unread_bytes / CHUNK_BYTES {
+        let mut answer = reading.download().await.unwrap();
+        let mut received = 0;
+        while let Some(data) = answer.data().await {
+            let data = data.unwrap();
+            received += data.len();
+            answer.flow_control().release_capacity(data.len()).unwrap();
+        }
+        assert!((CHUNK_BYTES..CHUNK_BYTES + 64).contains(&received), "{received} bytes");
+    }
+
+    let mut hoarding = server.connect().await;
+    let mut unread = Vec::new();
+    while let Some(answer) = hoarding.download().await {
+        unread.push(answer);
+        assert!(unread.len() < 10, "the fourth answer is too much");
+    }
+    server.forgets_all().await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use h2::Reason as ErrorCode;
 use tokio_stream::iter;
 
 use super::*;
-use crate::transport::Conn;
+use crate::{limits, transport::Conn};
 
 /// How long anything may take; far more than it should.
 const PATIENCE: Duration = Duration::from_secs(60);
