@@ -79,6 +79,10 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a stream of answers may stay silent between two messages.
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a holder may stay silent amid a download: what another one then sends is to come within 10 s, whoever has the
+/// document, and making a connection is part of that.
+pub const HOLDER_SILENCE: Duration = Duration::from_secs(9);
+
 /// How long an accepted connection may take to send the first bytes of HTTP/2.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
 

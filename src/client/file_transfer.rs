@@ -66,7 +66,7 @@ impl FileTransferClient {
             .map_err(|error| error.at(&self.address))?;
         Ok(Answers::new(
             response.into_inner(),
-            Some(limits::MESSAGE_TIMEOUT),
+            Some(limits::HOLDER_SILENCE),
             self.received.clone(),
         ))
     }
@@ -106,10 +106,10 @@ impl ManySender {
     /// # Errors
     ///
     /// [`CallError::Unreachable`] when the stream has ended; its answers tell why. [`CallError::TimedOut`] when the
-    /// holder takes nothing for [`limits::MESSAGE_TIMEOUT`].
+    /// holder takes nothing for [`limits::HOLDER_SILENCE`].
     pub async fn ask(&self, request_id: u64, query: &ManyQuery) -> Result<(), CallError> {
         tokio::time::timeout(
-            limits::MESSAGE_TIMEOUT,
+            limits::HOLDER_SILENCE,
             self.requests.send(encode_many_request(request_id, query)),
         )
         .await

@@ -80,7 +80,7 @@ impl ManyAnswers {
     ///
     /// # Errors
     ///
-    /// Every [`CallError`]; [`CallError::TimedOut`] after [`limits::MESSAGE_TIMEOUT`] of silence. After one the stream is
+    /// Every [`CallError`]; [`CallError::TimedOut`] after [`limits::HOLDER_SILENCE`] of silence. After one the stream is
     /// of no more use.
     pub async fn next(&mut self) -> Result<Option<ManyPart>, CallError> {
         loop {
@@ -88,7 +88,7 @@ impl ManyAnswers {
                 return Ok(Some(part));
             }
             let frame = poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx));
-            let frame = unless_silent(limits::MESSAGE_TIMEOUT, &self.received, frame).await?;
+            let frame = unless_silent(limits::HOLDER_SILENCE, &self.received, frame).await?;
             let Some(frame) = frame.transpose()? else {
                 return self.end();
             };

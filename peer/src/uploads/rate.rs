@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What passes at most between two pieces of one upload: downloaders take a holder for dead that is silent for
-/// [`MESSAGE_TIMEOUT`](p2p_ci::limits::MESSAGE_TIMEOUT), and a busy machine or a slow link takes its own time.
+/// [`HOLDER_SILENCE`](p2p_ci::limits::HOLDER_SILENCE), and a busy machine or a slow link takes its own time.
 const LONGEST_ROUND: Duration = Duration::from_secs(4);
 
 /// No network is faster; with it, no arithmetic on rates overflows.
@@ -146,7 +146,7 @@ fn times(number: &str, unit: u64) -> Result<u64, RateError> {
 
 #[cfg(test)]
 mod tests {
-    use p2p_ci::limits::MESSAGE_TIMEOUT;
+    use p2p_ci::limits::HOLDER_SILENCE;
 
     use super::*;
     use crate::limits::SLOWEST_BYTES_PER_SECOND;
@@ -234,7 +234,7 @@ mod tests {
                 let piece = rate.piece_bytes(slots);
                 assert!((16 * 1024..=CHUNK_BYTES).contains(&piece), "{text}: {piece}");
                 let round = Duration::from_secs(piece as u64 * most) / u32::try_from(of_source.min(1 << 30)).unwrap();
-                assert!(round <= MESSAGE_TIMEOUT / 2, "{text}: {round:?}");
+                assert!(round <= HOLDER_SILENCE / 2, "{text}: {round:?}");
                 assert!(rate.burst_bytes(piece) > piece as u64, "{text}");
             }
         }

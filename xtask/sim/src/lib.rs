@@ -8,8 +8,8 @@ mod documents;
 mod hosts;
 mod liar;
 mod network;
-mod randomness;
 mod script;
+mod system;
 mod truth;
 mod world;
 
@@ -21,11 +21,12 @@ pub use self::{checker::Violation, world::Outcome};
 ///
 /// When the machine gives no folders or threads. What the simulated programs do wrong is in the outcome.
 pub fn run(seed: u64) -> anyhow::Result<Outcome> {
+    system::stop_the_wall_clock();
     // A thread of its own, which has drawn nothing yet.
     let simulation = std::thread::Builder::new()
         .name(format!("seed {seed}"))
         .spawn(move || {
-            randomness::seed(seed);
+            system::seed(seed);
             world::run(seed)
         })?;
     match simulation.join() {

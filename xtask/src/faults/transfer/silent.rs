@@ -21,8 +21,8 @@ use crate::{
 /// How often a sender falls silent in each of the ways.
 const SILENCES: Amount = Amount { full: 5, short: 1 };
 
-/// How soon another holder must go on: 10 s of silence, a twentieth more until that is noticed, and a connection.
-const FAILOVER_LIMIT: Duration = Duration::from_secs(11);
+/// How soon another holder must go on: 9 s of silence, a twentieth more until that is noticed, and a connection.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(10);
 
 /// How soon it must be told that nobody can give a document.
 const TOLD_LIMIT: Duration = Duration::from_secs(15);
