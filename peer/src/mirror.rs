@@ -228,11 +228,10 @@ impl Mirror {
             never = follow(&shared, client) => match never {},
         };
         let target = self.target.clone();
-        let finished = blocking(move || {
-            writers.join();
-            target.finish()
-        });
-        let finished = finished.await;
+        let finished = match writers.join().await {
+            Ok(()) => blocking(move || target.finish()).await,
+            Err(error) => Err(error),
+        };
         let failed = lock(&shared.failure).take().or(finished.err());
         if failed.is_none() {
             listed?;

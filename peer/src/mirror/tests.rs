@@ -99,8 +99,17 @@ fn with_arrived(dir: &Path, observer: Arc<dyn Observer>, count: u32) -> (Arc<Sha
     (Arc::new(shared), documents, holder)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mirror_ends_when_the_threads_that_store_break() {
+    ends_when_storing_breaks().await;
+}
+
+#[tokio::test]
+async fn a_mirror_ends_when_the_task_that_stores_breaks() {
+    ends_when_storing_breaks().await;
+}
+
+async fn ends_when_storing_breaks() {
     let dir = tempfile::tempdir().unwrap();
     // Each thread breaks at its first one, so that nobody stores the last one.
     let (shared, documents, holder) = with_arrived(dir.path(), Arc::new(Fragile), 3);
@@ -120,12 +129,21 @@ async fn a_mirror_ends_when_the_threads_that_store_break() {
     }
     let worked = timeout(Duration::from_secs(10), work(&shared, intake)).await;
     worked.expect("it waits for what nobody will store");
-    let joined = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| writers.join()));
-    assert!(joined.is_err(), "the panic is lost");
+    let joined = tokio::spawn(writers.join()).await;
+    assert!(joined.is_err_and(|error| error.is_panic()), "the panic is lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_disk_has_no_room_for_is_not_begun() {
+    begins_nothing_without_room().await;
 }
 
 #[tokio::test]
-async fn what_the_disk_has_no_room_for_is_not_begun() {
+async fn what_the_disk_has_no_room_for_is_not_begun_in_place() {
+    begins_nothing_without_room().await;
+}
+
+async fn begins_nothing_without_room() {
     let dir = tempfile::tempdir().unwrap();
     let (shared, mut documents, holder) = with_arrived(dir.path(), Arc::new(Nobody), 1);
     let (intake, writers) = Writers::start(&shared).unwrap();
@@ -143,7 +161,7 @@ async fn what_the_disk_has_no_room_for_is_not_begun() {
     intake.send(group).await.unwrap();
     let worked = timeout(Duration::from_secs(10), work(&shared, intake)).await;
     worked.expect("it waits for what nobody will store");
-    writers.join();
+    writers.join().await.unwrap();
     assert!(matches!(*lock(&shared.failure), Some(StoreError::NoSpace { .. })));
     assert!(!dir.path().join("held/rfc1.txt").exists(), "it was stored all the same");
 }

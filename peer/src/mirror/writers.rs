@@ -1,7 +1,7 @@
 //! Threads that check and store documents while others arrive.
 //!
 //! They are plain threads, as all that they do blocks, and take documents in groups, so that waking one costs little for
-//! each document.
+//! each document. Where work that blocks is [done in place](blocking::is_done_in_place), one task does it instead.
 
 use std::{
     io,
@@ -10,10 +10,14 @@ use std::{
 };
 
 use p2p_ci::document::Document;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{Shared, memory::Room, origin::Origin};
-use crate::library::{Body, StoreError, Stored};
+use crate::{
+    blocking,
+    fetch::blocking as blocking_for_target,
+    library::{Body, StoreError, Stored},
+};
 
 /// Threads that store: hashing and the file system keep two cores busy, and the network needs one, too.
 const THREADS: usize = 2;
@@ -66,17 +70,25 @@ impl Group {
 /// Where groups are handed in.
 pub(super) type Intake = mpsc::Sender<Group>;
 
-/// The threads at work. They end when every [`Intake`] is dropped.
-pub(super) struct Writers(Vec<JoinHandle<()>>);
+/// Those at work. They end when every [`Intake`] is dropped.
+pub(super) enum Writers {
+    Threads(Vec<JoinHandle<()>>),
+    Task(JoinSet<()>),
+}
 
 impl Writers {
-    /// Starts the threads.
+    /// Starts them.
     ///
     /// # Errors
     ///
     /// When not a single one can be started.
     pub(super) fn start(shared: &Arc<Shared>) -> io::Result<(Intake, Self)> {
         let (intake, groups) = mpsc::channel(QUEUED_GROUPS);
+        if blocking::is_done_in_place() {
+            let mut task = JoinSet::new();
+            task.spawn(store_in_place(Arc::clone(shared), groups));
+            return Ok((intake, Self::Task(task)));
+        }
         let groups = Arc::new(Mutex::new(groups));
         let mut threads = Vec::new();
         for number in 1..=THREADS {
@@ -88,17 +100,39 @@ impl Writers {
                 Err(_) => break,
             }
         }
-        Ok((intake, Self(threads)))
+        Ok((intake, Self::Threads(threads)))
     }
 
-    /// Waits until everything that was handed in is stored. Blocks; a panic of a thread goes on here.
-    pub(super) fn join(self) {
-        for thread in self.0 {
-            if let Err(panicked) = thread.join() {
-                std::panic::resume_unwind(panicked);
+    /// Waits until everything that was handed in is stored. A panic of theirs goes on here.
+    ///
+    /// # Errors
+    ///
+    /// When the process is ending.
+    pub(super) async fn join(self) -> Result<(), StoreError> {
+        match self {
+            Self::Threads(threads) => {
+                let join = || threads.into_iter().try_for_each(JoinHandle::join);
+                let joined = blocking_for_target(|| Ok(join())).await?;
+                joined.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
+            }
+            Self::Task(mut task) => {
+                if let Some(Err(error)) = task.join_next().await
+                    && error.is_panic()
+                {
+                    std::panic::resume_unwind(error.into_panic());
+                }
             }
         }
+        Ok(())
     }
+}
+
+async fn store_in_place(shared: Arc<Shared>, mut groups: mpsc::Receiver<Group>) {
+    let failed = shared.failed.clone().drop_guard();
+    while let Some(group) = groups.recv().await {
+        store(&shared, group);
+    }
+    failed.disarm();
 }
 
 fn store_groups(shared: &Shared, groups: &Mutex<mpsc::Receiver<Group>>) {
