@@ -22,10 +22,11 @@ use p2p_ci::{
 use peer::{
     library::{Durability, Library, Target},
     mirror::{Compress, Mirror, Observer, Selection},
-    packing::{Packer, Packers},
+    packing::Packers,
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation as _, OutBuffer};
 
 use crate::{
     download::{assert_nothing_unfinished, take},
@@ -40,8 +41,33 @@ const MOST_HOLDERS: u8 = 3;
 /// Longer than all patience together; the clock does not wait for it.
 const FOR_EVER: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// The logarithm of how far back a small packer refers: further than the start of all documents together.
+const SMALL_WINDOW_LOG: u32 = 15;
+
+/// The logarithms of its tables: as small as zstd has them, or nearly.
+const SMALL_HASH_LOG: u32 = 10;
+const SMALL_CHAIN_LOG: u32 = 6;
+
+/// One in so many inputs has holders pack as ours do.
+const OURS: u8 = 16;
+
 /// Where the registry is, beside the holders.
 const REGISTRY: &str = "http://192.0.2.1:4000";
+
+/// How holders pack what they are to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    /// As ours do, which takes megabytes for each stream, most of them cleared before the first byte.
+    Ours,
+    /// As anybody may, which takes a few kilobytes.
+    Small,
+}
+
+/// The packing end of a stream.
+enum Packer {
+    Ours(peer::packing::Packer),
+    Small(Encoder<'static>),
+}
 
 /// A network with a registry and holders.
 struct World {
@@ -49,6 +75,7 @@ struct World {
     holders: Vec<Holder>,
     scripts: BTreeMap<SocketAddr, Script>,
     times: Mutex<BTreeMap<SocketAddr, usize>>,
+    packing: Packing,
 }
 
 /// Shows nobody anything, but looks at what would be shown.
@@ -65,7 +92,7 @@ impl Observer for Reader {
 
 pub(crate) fn run(data: &[u8]) {
     let mut input = Unstructured::new(data);
-    let (count, compressed) = <(u8, bool)>::arbitrary(&mut input).unwrap_or_default();
+    let (count, compression) = <(u8, u8)>::arbitrary(&mut input).unwrap_or_default();
     let documents: BTreeMap<u32, Vec<u8>> = (1..=u32::from(count) % MOST_DOCUMENTS + 1)
         .map(|number| (number, made_up(&mut input)))
         .collect();
@@ -84,10 +111,19 @@ pub(crate) fn run(data: &[u8]) {
         holders: (2..).zip(&scripts).map(|(place, _)| holder(place)).collect(),
         scripts,
         times: Mutex::default(),
+        packing: if compression % OURS == OURS - 1 {
+            Packing::Ours
+        } else {
+            Packing::Small
+        },
     });
     let folder = TempDir::new().expect("a folder");
     let state = TempDir::new().expect("a folder");
-    let compress = if compressed { Compress::Always } else { Compress::Never };
+    let compress = if compression % 2 == 1 {
+        Compress::Always
+    } else {
+        Compress::Never
+    };
     let fetched = network::run(mirror(folder.path(), state.path(), Arc::clone(&world), compress));
     let stored = world.assert_right(folder.path());
     assert_eq!(fetched, stored, "what is told is what is there");
@@ -155,7 +191,7 @@ impl World {
     /// Answers a stream of downloads, each request by what is next in the script.
     async fn documents(&self, address: SocketAddr, mut call: Call) -> Result<Continue, Gone> {
         let script = self.scripts.get(&address).expect("only holders are asked");
-        // It takes megabytes, and most streams need none.
+        // Most streams need none.
         let mut packer = None;
         while let Some(request) = call.request::<pb::DownloadManyRequest>().await? {
             let Some(document) = self.documents.get(&request.number) else {
@@ -174,7 +210,7 @@ impl World {
                     *step,
                     &request,
                     &mut rest,
-                    is_packed.then(|| packer.get_or_insert_with(begun)),
+                    is_packed.then(|| packer.get_or_insert_with(|| self.packing.begin())),
                 ) else {
                     match step {
                         Step::Status(status @ 1..) => {
@@ -213,7 +249,7 @@ impl World {
             Step::Rest if rest.is_empty() => return None,
             Step::Rest => chunk(take(rest, usize::MAX), packer),
             Step::Wrong(count) => chunk(vec![0xa5; count.into()].into(), packer),
-            Step::Packed(count, true) => chunk(take(rest, count.into()), Some(&mut begun())),
+            Step::Packed(count, true) => chunk(take(rest, count.into()), Some(&mut self.packing.begin())),
             Step::Packed(count, false) => Body::ZstdChunk(vec![count; 7].into()),
             Step::Nothing => Body::Chunk(Bytes::new()),
             Step::Error(code) => Body::Error(pb::RequestError {
@@ -268,13 +304,49 @@ impl World {
     }
 }
 
-fn begun() -> Packer {
-    Packers::default().begin().expect("there is memory")
+impl Packing {
+    /// Begins a frame.
+    fn begin(self) -> Packer {
+        if self == Self::Ours {
+            return Packer::Ours(Packers::default().begin().expect("there is memory"));
+        }
+        let mut encoder = Encoder::new(1).expect("there is memory");
+        for parameter in [
+            CParameter::WindowLog(SMALL_WINDOW_LOG),
+            CParameter::HashLog(SMALL_HASH_LOG),
+            CParameter::ChainLog(SMALL_CHAIN_LOG),
+        ] {
+            encoder.set_parameter(parameter).expect("zstd can do it");
+        }
+        Packer::Small(encoder)
+    }
+}
+
+impl Packer {
+    /// The next bytes as one piece of the frame.
+    fn pack(&mut self, bytes: &[u8]) -> Bytes {
+        let encoder = match self {
+            Self::Ours(packer) => return packer.pack(bytes).expect("packing does not fail"),
+            Self::Small(encoder) => encoder,
+        };
+        // There is room for all of it: zstd adds a few bytes to what it cannot pack.
+        let mut piece = vec![0; bytes.len() + 128];
+        let mut output = OutBuffer::around(piece.as_mut_slice());
+        let mut input = InBuffer::around(bytes);
+        while input.pos() < bytes.len() {
+            encoder.run(&mut input, &mut output).expect("packing does not fail");
+        }
+        let left = encoder.flush(&mut output).expect("packing does not fail");
+        assert_eq!(left, 0, "a piece is longer than what is in it");
+        let length = output.pos();
+        piece.truncate(length);
+        piece.into()
+    }
 }
 
 fn chunk(bytes: Bytes, packer: Option<&mut Packer>) -> Body {
     match packer {
-        Some(packer) if !bytes.is_empty() => Body::ZstdChunk(packer.pack(&bytes).expect("packing does not fail")),
+        Some(packer) if !bytes.is_empty() => Body::ZstdChunk(packer.pack(&bytes)),
         Some(_) | None => Body::Chunk(bytes),
     }
 }
