@@ -141,7 +141,7 @@ impl Holders {
                 Step::Bytes(count) => Body::Chunk(take(&mut rest, count.into())),
                 Step::Rest if rest.is_empty() => continue,
                 Step::Rest => Body::Chunk(take(&mut rest, usize::MAX)),
-                Step::Wrong(count) | Step::Packed(count, _) => Body::Chunk(vec![0xa5; count.into()].into()),
+                Step::Wrong(count) | Step::Packed(count, _) => Body::Chunk(wrong(&mut rest, count)),
                 Step::Nothing => Body::Chunk(Bytes::new()),
                 Step::Garbage(byte) => {
                     call.send(vec![byte; 9].into())?;
@@ -194,4 +194,10 @@ pub(crate) fn take(rest: &mut &[u8], count: usize) -> Bytes {
     let (taken, left) = rest.split_at(count.min(rest.len()));
     *rest = left;
     Bytes::copy_from_slice(taken)
+}
+
+/// So many wrong bytes in the place of those that come next, so that what follows may make the length right.
+pub(crate) fn wrong(rest: &mut &[u8], count: u8) -> Bytes {
+    take(rest, count.into());
+    vec![0xa5; count.into()].into()
 }

@@ -29,7 +29,7 @@ pub(crate) enum Step {
     Bytes(u16),
     /// All of them that are left.
     Rest,
-    /// So many wrong bytes.
+    /// So many wrong bytes in the place of those that come next.
     Wrong(u8),
     /// So many of the right bytes that come next, compressed, or what looks like it.
     Packed(u8, bool),

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation as _, OutBuffer};
 
 use crate::{
-    download::{assert_nothing_unfinished, take},
+    download::{assert_nothing_unfinished, take, wrong},
     holder::{Call, Continue, Gone, Script, Step, announced, framed, holder, made_up, serve},
     network,
     plain::assert_inert,
@@ -248,7 +248,7 @@ impl World {
             Step::Bytes(count) => chunk(take(rest, count.into()), packer),
             Step::Rest if rest.is_empty() => return None,
             Step::Rest => chunk(take(rest, usize::MAX), packer),
-            Step::Wrong(count) => chunk(vec![0xa5; count.into()].into(), packer),
+            Step::Wrong(count) => chunk(wrong(rest, count), packer),
             Step::Packed(count, true) => chunk(take(rest, count.into()), Some(&mut self.packing.begin())),
             Step::Packed(count, false) => Body::ZstdChunk(vec![count; 7].into()),
             Step::Nothing => Body::Chunk(Bytes::new()),
