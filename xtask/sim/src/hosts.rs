@@ -13,7 +13,7 @@ use std::{
 use p2p_ci::{
     client::{CallError, registry::RegistryClient},
     digest::DigestPrefix,
-    document::{Format, RfcRange},
+    document::{DocumentKey, Format, RfcRange},
     limits::MAX_HOLDERS,
     message::{IndexFilter, ListQuery, Listed, Reachability},
     registry_url::RegistryUrl,
@@ -36,7 +36,7 @@ use tokio::{
 };
 
 use crate::{
-    documents,
+    documents, mirror,
     network::{dialer, listen},
     truth::{Download, PeerTruth, Session, SharedTruth, View, now},
 };
@@ -123,6 +123,7 @@ pub(crate) async fn registry(orders: Orders<()>, truth: SharedTruth) -> Software
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Order {
     Get(u32),
+    Mirror,
     Put(u32),
     Take(u32),
     Leave,
@@ -146,7 +147,7 @@ impl Peer {
         self.truth.lock().peers.get_mut(self.index).map(change)
     }
 
-    fn tell(&self, what: &str) {
+    pub(crate) fn tell(&self, what: &str) {
         self.truth.lock().tell(now(), format!("{}: {what}", self.name));
     }
 
@@ -172,7 +173,14 @@ impl Peer {
                     Err(RecvError::Closed) => return Err("the peer has no events any more".into()),
                 },
                 order = orders.recv() => match order {
-                    Some(Order::Get(number)) => drop(downloads.spawn(self.clone().get(number, library.clone()))),
+                    Some(Order::Get(number)) => {
+                        let (peer, library) = (self.clone(), library.clone());
+                        downloads.spawn(async move { peer.follow(Some(number), peer.download(number, library)).await });
+                    }
+                    Some(Order::Mirror) => {
+                        let (peer, library) = (self.clone(), library.clone());
+                        downloads.spawn(async move { peer.follow(None, mirror::run(&peer, library)).await });
+                    }
                     Some(Order::Put(number)) => self.put(number, &library)?,
                     Some(Order::Take(number)) => self.take(number, &library)?,
                     Some(Order::Leave) | None => break,
@@ -261,7 +269,12 @@ impl Peer {
         Ok(())
     }
 
-    async fn get(self, number: u32, library: Library) {
+    /// Notes how a download of a number, or of everything, goes.
+    async fn follow(
+        &self,
+        number: Option<u32>,
+        download: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
+    ) {
         let place = {
             let mut truth = self.truth.lock();
             truth.downloads.push(Download {
@@ -272,11 +285,22 @@ impl Peer {
             });
             truth.downloads.len() - 1
         };
-        let result = self.download(number, library).await.map_err(|error| error.to_string());
-        self.tell(&format!("get {number}: {result:?}"));
+        let result = download.await.map_err(|error| error.to_string());
+        match number {
+            Some(number) => self.tell(&format!("get {number}: {result:?}")),
+            None => self.tell(&format!("mirror: {result:?}")),
+        }
         if let Some(download) = self.truth.lock().downloads.get_mut(place) {
             download.ended = Some((now(), result));
         }
+    }
+
+    /// A document has come into the folder from elsewhere.
+    pub(crate) fn has_got(&self, key: DocumentKey) {
+        self.with(|peer| {
+            peer.ever.insert(key.number.get());
+            peer.removed.remove(&key);
+        });
     }
 
     async fn download(&self, number: u32, library: Library) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -299,10 +323,7 @@ impl Peer {
             .get(key.number, |_| {}, &|_| {})
             .await?;
         if let How::Fetched(_) = got.how {
-            self.with(|peer| {
-                peer.ever.insert(number);
-                peer.removed.remove(&key);
-            });
+            self.has_got(key);
             library.adopt(got.entry.document)?;
         }
         Ok(())

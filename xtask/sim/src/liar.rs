@@ -3,7 +3,7 @@
 use std::{error::Error, pin::Pin, time::Duration};
 
 use futures_core::Stream;
-use futures_util::stream;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use p2p_ci::{
     address::AllowedSources,
     client::{CallError, FILE_TRANSFER_SERVICE, registry::RegistryClient},
@@ -59,7 +59,10 @@ enum Lie {
     None,
 }
 
-const LIES: [Lie; 8] = [
+/// What it chooses from. Most lies end a stream of many at once, so that what does not is chosen more often.
+const LIES: [Lie; 12] = [
+    Lie::Flipped,
+    Lie::Flipped,
     Lie::Flipped,
     Lie::Short,
     Lie::Long,
@@ -67,6 +70,8 @@ const LIES: [Lie; 8] = [
     Lie::Broken,
     Lie::Other,
     Lie::Headless,
+    Lie::None,
+    Lie::None,
     Lie::None,
 ];
 
@@ -127,32 +132,55 @@ impl FileTransfer for Liar {
 
     async fn download(&self, request: Request<pb::DownloadRequest>) -> Result<Response<Self::DownloadStream>, Status> {
         let request = request.into_inner();
-        let lie = LIES.choose(&mut rand::rng()).copied().unwrap_or(Lie::None);
-        {
-            let mut truth = self.0.lock();
-            truth.lies += usize::from(!matches!(lie, Lie::None));
-            truth.tell(now(), format!("{LIAR}: {lie:?} {}", request.number));
-        }
-        let sent = lies_about(request.number, request.offset, lie);
+        let lie = self.choose(request.number);
+        let sent = lies_about(request.number, request.offset, lie).into_iter();
+        let sent = sent.map(|body| body.map(|body| DownloadResponse { body: Some(body) }));
+        let sent = stream::iter(sent.collect::<Vec<_>>());
         if matches!(lie, Lie::Silent) {
-            return Ok(Response::new(Box::pin(futures_util::StreamExt::chain(
-                stream::iter(sent),
-                stream::pending(),
-            ))));
+            return Ok(Response::new(Box::pin(sent.chain(stream::pending()))));
         }
-        Ok(Response::new(Box::pin(stream::iter(sent))))
+        Ok(Response::new(Box::pin(sent)))
     }
 
     async fn download_many(
         &self,
-        _: Request<Streaming<pb::DownloadManyRequest>>,
+        requests: Request<Streaming<pb::DownloadManyRequest>>,
     ) -> Result<Response<Self::DownloadManyStream>, Status> {
-        Err(Status::unimplemented("one at a time"))
+        let liar = Self(self.0.clone());
+        let answers = requests.into_inner().map(move |request| {
+            let request = request?;
+            let lie = liar.choose(request.number);
+            let bodies = lies_about(request.number, 0, lie).into_iter();
+            let sent: Vec<_> = bodies.map(|body| many(request.request_id, body)).collect();
+            Ok::<_, Status>(stream::iter(sent))
+        });
+        Ok(Response::new(Box::pin(answers.try_flatten())))
     }
 }
 
+impl Liar {
+    /// What it does to the next request for a number.
+    fn choose(&self, number: u32) -> Lie {
+        let lie = LIES.choose(&mut rand::rng()).copied().unwrap_or(Lie::None);
+        let mut truth = self.0.lock();
+        truth.lies += usize::from(!matches!(lie, Lie::None));
+        truth.tell(now(), format!("{LIAR}: {lie:?} {number}"));
+        lie
+    }
+}
+
+/// The same in answer to one of many requests.
+fn many(request_id: u64, body: Result<Body, Status>) -> Result<pb::DownloadManyResponse, Status> {
+    use pb::download_many_response::Body as Many;
+    let body = Some(match body? {
+        Body::Header(header) => Many::Header(header),
+        Body::Chunk(chunk) => Many::Chunk(chunk),
+    });
+    Ok(pb::DownloadManyResponse { request_id, body })
+}
+
 /// What is sent of a number from an offset on.
-fn lies_about(number: u32, offset: u64, lie: Lie) -> Vec<Result<DownloadResponse, Status>> {
+fn lies_about(number: u32, offset: u64, lie: Lie) -> Vec<Result<Body, Status>> {
     let bytes = documents::bytes(if matches!(lie, Lie::Other) {
         number % documents::NUMBERS + 1
     } else {
@@ -180,11 +208,7 @@ fn lies_about(number: u32, offset: u64, lie: Lie) -> Vec<Result<DownloadResponse
     }
     let header = (!matches!(lie, Lie::Headless)).then_some(Body::Header(header));
     let chunks = rest.chunks(CHUNK_BYTES).map(|chunk| Body::Chunk(chunk.to_vec().into()));
-    let mut sent: Vec<_> = header
-        .into_iter()
-        .chain(chunks)
-        .map(|body| Ok(DownloadResponse { body: Some(body) }))
-        .collect();
+    let mut sent: Vec<_> = header.into_iter().chain(chunks).map(Ok).collect();
     if matches!(lie, Lie::Broken) {
         sent.push(Err(Status::unavailable("enough")));
     }

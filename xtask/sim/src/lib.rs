@@ -7,6 +7,7 @@ mod checker;
 mod documents;
 mod hosts;
 mod liar;
+mod mirror;
 mod network;
 mod script;
 mod system;

@@ -47,6 +47,8 @@ pub(crate) enum Deed {
     End(Fault),
     /// A peer downloads a document.
     Get(usize, u32),
+    /// A peer downloads whatever it lacks.
+    Mirror(usize),
     /// A document is put into a peer's folder.
     Put(usize, u32),
     /// One is taken out of it.
@@ -90,6 +92,10 @@ impl Script {
                 _ => Deed::Get(peer, number),
             };
             deeds.push((rng.random_range(QUIET_START..FAULTS_END), deed));
+        }
+        if rng.random_bool(0.5) {
+            let mirror = Deed::Mirror(rng.random_range(0..PEERS));
+            deeds.push((rng.random_range(QUIET_START..FAULTS_END), mirror));
         }
         deeds.sort_by_key(|(time, _)| *time);
         let loss = if rng.random_bool(0.25) { 0.002 } else { 0.0 };

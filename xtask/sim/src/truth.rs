@@ -55,7 +55,8 @@ pub(crate) struct View {
 #[derive(Debug, Clone)]
 pub(crate) struct Download {
     pub(crate) peer: usize,
-    pub(crate) number: u32,
+    /// Of what; everything if there is none.
+    pub(crate) number: Option<u32>,
     pub(crate) began: Time,
     /// When it ended, and why without the document if so.
     pub(crate) ended: Option<(Time, Result<(), String>)>,

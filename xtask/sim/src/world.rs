@@ -37,6 +37,9 @@ const ENDING: Duration = Duration::from_secs(8);
 /// Downloads of each peer at the end.
 const LAST_DOWNLOADS: usize = 3;
 
+/// The peer that downloads everything instead.
+const MIRRORING: usize = PEERS - 1;
+
 const NAMES: [&str; PEERS] = ["alice", "bob", "carol", "dave", "erin"];
 
 /// How a simulation went.
@@ -203,6 +206,7 @@ impl World<'_> {
                 Deed::Begin(fault) => self.begin(fault),
                 Deed::End(fault) => self.end(fault),
                 Deed::Get(peer, number) => self.order(peer, Order::Get(number)),
+                Deed::Mirror(peer) => self.order(peer, Order::Mirror),
                 Deed::Put(peer, number) => self.order(peer, Order::Put(number)),
                 Deed::Take(peer, number) => self.order(peer, Order::Take(number)),
             }
@@ -247,13 +251,18 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Has each peer download what it lacks: now nothing may fail.
+    /// Has each peer download some of what it lacks, and the last one everything: now nothing may fail.
     fn download_at_the_end(&mut self) -> Result<()> {
         let held: Vec<BTreeSet<u32>> = self.peers.iter().map(numbers_of).collect();
         let first = self.truth.lock().downloads.len();
         self.last_downloads = first;
         let mut wanted = 0;
         for (index, own) in held.iter().enumerate() {
+            if index == MIRRORING {
+                self.order(index, Order::Mirror);
+                wanted += 1;
+                continue;
+            }
             let there = (1..=documents::NUMBERS).filter(|number| held.iter().any(|held| held.contains(number)));
             for number in there.filter(|number| !own.contains(number)).take(LAST_DOWNLOADS) {
                 self.order(index, Order::Get(number));
@@ -279,10 +288,16 @@ impl World<'_> {
                 None => "it did not end".to_owned(),
             };
             let name = self.name(download.peer);
-            found.push(format!(
-                "{name}, {} from {:?} on: {what}",
-                download.number, download.began
-            ));
+            let of = download
+                .number
+                .map_or("everything".to_owned(), |number| number.to_string());
+            found.push(format!("{name}, {of} from {:?} on: {what}", download.began));
+        }
+        let all: BTreeSet<u32> = held.iter().flatten().copied().collect();
+        let mirrored = self.peers.get(MIRRORING).map(numbers_of).unwrap_or_default();
+        if !all.is_subset(&mirrored) {
+            let missing: Vec<&u32> = all.difference(&mirrored).collect();
+            found.push(format!("{} has everything but {missing:?}", self.name(MIRRORING)));
         }
         let violations = found.into_iter().map(|what| Violation {
             invariant: "can be had",
