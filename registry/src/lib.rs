@@ -11,7 +11,7 @@
 //!   [`bucket`] (how fast it may announce, and how often it may have documents without).
 //! - [`error`]: every way to say no; [`message_room`]: how much fits a message.
 //! - [`histogram`]: how soon what peers say takes effect.
-//! - [`service`]: the gRPC face; [`server`]: all of it bound together; [`descriptors`]: how many connections.
+//! - [`service`]: the gRPC face; [`server`]: all of it bound together; [`descriptors`], [`memory`]: how many connections.
 //! - [`config`], [`command`]: the program; [`limits`]: every bound with its reason.
 
 pub mod admission;
@@ -23,6 +23,7 @@ pub mod error;
 pub mod histogram;
 pub mod index;
 pub mod limits;
+pub mod memory;
 pub mod message_room;
 pub mod reach;
 pub mod server;

@@ -61,6 +61,10 @@ pub const WATCHERS_PER_SOURCE: usize = 8;
 /// runtime's own, and room to accept and turn away a connection too many.
 pub const RESERVED_DESCRIPTORS: usize = 512;
 
+/// Memory that is set aside for a connection: one with a session takes some 45 KiB, of which h2's buffers are 24, and those
+/// that ask for more than they read have bounds of their own.
+pub const CONNECTION_BYTES: u64 = 64 * 1024;
+
 /// Answers of a session that wait for its peer to read them. A page of the index is up to 256 KiB, so four of them
 /// bound what a peer that does not read can cost to 1 MiB.
 pub const OUTBOX_DEPTH: usize = 4;

@@ -33,6 +33,7 @@ use crate::{
     histogram::{Histogram, Summary},
     index::IndexLimits,
     limits::{DRAIN, EFFECTS_INTERVAL, KNOWN_LIST_DOCUMENTS, KNOWN_LISTS, MAX_DOCUMENTS, MAX_DOCUMENTS_PER_SOURCE},
+    memory,
     reach::Prober,
     service::{LONG_ANSWERS, registry_service},
     session::Environment,
@@ -130,7 +131,7 @@ impl Server {
         let listener = front_door::bind(config.listen).map_err(of_listen)?;
         let local_addr = listener.local_addr().map_err(of_listen)?;
         let limits = QuotaLimits {
-            total: descriptors::connection_limit(),
+            total: descriptors::connection_limit().min(memory::connection_limit()),
             per_source: config.max_connections_per_address,
             spare_loopback: false,
         };

@@ -19,7 +19,7 @@ mod trickle;
 
 use super::{Check, by_hand, check};
 
-pub(super) const CHECKS: [Check; 32] = [
+pub(super) const CHECKS: [Check; 33] = [
     check("rapid reset", 0, resets::rapid_reset),
     check("made-you-reset", 0, resets::made_you_reset),
     check("continuation", 0, resets::continuation),
@@ -50,6 +50,7 @@ pub(super) const CHECKS: [Check; 32] = [
     check("greedy", 3, sessions::greedy),
     by_hand("hoarder", sessions::hoarder),
     check("descriptors", 3, exhausted::descriptors),
+    by_hand("little memory", exhausted::memory),
     check("peer, silent", 0, holder::silent),
     check("peer, resets", 0, holder::rapid_reset),
 ];

@@ -1,18 +1,20 @@
-//! Descriptors that run out: the registry waits for some to be free, and does not spin.
+//! Descriptors that run out, and memory that would: the registry waits or turns away, and neither spins nor ends.
 
 use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 use super::{
-    arena::{Arena, Span, cpu_of},
-    link::{Link, source},
+    arena::{Arena, Span, cpu_of, mebibytes},
+    cores,
+    link::{Link, readable, source},
 };
 use crate::{
     ci::Outcome,
     console,
     faults::{Amount, Bench, http2},
+    procfs,
     wait::{self, Look},
 };
 
@@ -34,6 +36,89 @@ const SERVED_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the registry's log says each time.
 const COMPLAINT: &str = "cannot accept connections now";
+
+/// Memory of a small machine or container.
+const SMALL_BYTES: u64 = 512 << 20;
+
+/// Connections that want to be served at once: five times as many as fit into it.
+const CROWD: Amount = Amount {
+    full: 20_000,
+    short: 5_000,
+};
+
+/// Descriptors that this process needs for itself.
+const OWN_DESCRIPTORS: usize = 500;
+
+/// Connections of one address.
+const CROWD_PER_ADDRESS: usize = 200;
+
+/// How soon those that are too many must be turned away.
+const TURNED_AWAY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Has far more connect, and speak, than a registry with little memory can bear.
+pub(super) fn memory(bench: &Bench) -> Result<Outcome> {
+    let usual = getrlimit(Resource::Data);
+    let little = Rlimit {
+        current: Some(SMALL_BYTES),
+        maximum: usual.maximum,
+    };
+    // Whom this process starts has its limits.
+    setrlimit(Resource::Data, little).context("cannot limit memory")?;
+    let arena = Arena::start(bench, &[]);
+    setrlimit(Resource::Data, usual).context("cannot take the limit of memory back")?;
+    let mut arena = match arena? {
+        Ok(arena) => arena,
+        Err(reason) => return Ok(Outcome::Skipped(reason)),
+    };
+    let told = crowd_in(&mut arena)?;
+    arena.await_index()?;
+    arena.finish()?;
+    Ok(Outcome::Passed(told))
+}
+
+fn crowd_in(arena: &mut Arena) -> Result<String> {
+    let id = arena.cluster.registry()?.id();
+    let few = usize::try_from(cores::raise_descriptors()).unwrap_or(usize::MAX);
+    let count = arena.pick(CROWD).min(few.saturating_sub(OWN_DESCRIPTORS));
+    let mut links = Vec::new();
+    for index in 0..count {
+        let mut link = Link::open(source(index / CROWD_PER_ADDRESS), arena.target)?;
+        link.offer(&http2::greeting(&[])?);
+        links.push(link);
+    }
+    let is_open = |link: &&Link| link.end().is_none();
+    let deadline = Span::of(TURNED_AWAY_LIMIT);
+    let (mut most, mut open) = (0, count);
+    while !deadline.is_over() {
+        for place in readable(links.iter())? {
+            links.get_mut(place).map_or(Ok(()), Link::read)?;
+        }
+        most = most.max(procfs::resident_memory(id).context("the registry has ended")?);
+        open = links.iter().filter(is_open).count();
+        std::thread::sleep(deadline.left().min(Duration::from_millis(100)));
+    }
+    ensure!(
+        open < count * 9 / 10,
+        "{open} of {count} connections are served with {SMALL_BYTES} bytes"
+    );
+    ensure!(most < SMALL_BYTES, "the registry has {most} bytes resident");
+    drop(links);
+    let (_, served) = wait::until_dear("the registry to serve again", SERVED_LIMIT, || {
+        let done = arena.cluster.run(&["lookup", "1"])?;
+        Ok(if done.code() == 0 {
+            Look::Done(())
+        } else {
+            Look::NotYet(done.stderr)
+        })
+    })?;
+    Ok(format!(
+        "{count} connections to a registry that may have {}: {open} were taken, the others turned away; at most {} resident; \
+         serves others after {}",
+        mebibytes(SMALL_BYTES),
+        mebibytes(most),
+        console::seconds(served)
+    ))
+}
 
 /// Takes a registry's descriptors away, has many connect, and gives them back.
 pub(super) fn descriptors(bench: &Bench) -> Result<Outcome> {
