@@ -15,7 +15,7 @@ use p2p_ci::{
 };
 use rustix::{
     fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT},
-    io::Errno,
+    io::{Errno, retry_on_intr},
 };
 
 use super::{
@@ -242,7 +242,7 @@ impl Pending {
         self.target.unsynced.store(true, Ordering::Release);
         if self.target.durability == Durability::File {
             let folder = self.target.open_for_sync();
-            let synced = folder.and_then(rustix::fs::fsync);
+            let synced = folder.and_then(|folder| retry_on_intr(|| rustix::fs::fsync(&folder)));
             synced.map_err(|error| self.failed("force to the disk", error.into()))?;
         }
         // The new name has changed the file's times. Links are not followed: this is the file that was just stored, or a
@@ -317,12 +317,12 @@ impl Drop for Pending {
 /// Makes a file, and locks it if that is wanted; `ENOENT` when somebody swept it in between.
 fn create(part_dir: &Dir, name: &str, locked: bool) -> Result<(File, Option<OwnedFd>), Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let writer = rustix::fs::openat(part_dir, name, flags, FILE_MODE)?;
+    let writer = retry_on_intr(|| rustix::fs::openat(part_dir, name, flags, FILE_MODE))?;
     if !locked {
         return Ok((writer.into(), None));
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let lock = rustix::fs::openat(part_dir, name, flags, Mode::empty())?;
+    let lock = retry_on_intr(|| rustix::fs::openat(part_dir, name, flags, Mode::empty()))?;
     // A file system without locks has no sweeping either, so only a lock that somebody else has is a failure.
     let locked = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
     if matches!(locked, Err(Errno::WOULDBLOCK)) {

@@ -37,7 +37,14 @@ pub(super) fn open_file(root: &Dir, path: &Path) -> Result<(File, FileIdentity),
     options
         .read(true)
         .custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
-    let file = match root.open_with(path, &options) {
+    // A network file system may let itself be interrupted.
+    let opened = loop {
+        match root.open_with(path, &options) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            opened => break opened,
+        }
+    };
+    let file = match opened {
         Ok(file) => file.into_std(),
         Err(error) => {
             return Err(match reason_of(&error) {

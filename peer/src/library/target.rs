@@ -19,7 +19,7 @@ use p2p_ci::{
 };
 use rustix::{
     fs::{Access, AtFlags, Mode, OFlags},
-    io::Errno,
+    io::{Errno, retry_on_intr},
 };
 
 use super::{
@@ -217,7 +217,7 @@ impl Target {
         let inner = &self.inner;
         if inner.durability == Durability::End && inner.unsynced.swap(false, Ordering::AcqRel) {
             let folder = inner.open_for_sync();
-            let synced = folder.and_then(rustix::fs::syncfs);
+            let synced = folder.and_then(|folder| retry_on_intr(|| rustix::fs::syncfs(&folder)));
             synced.map_err(|error| inner.io_error("force to the disk", inner.path.clone(), error.into()))?;
         }
         inner.leave_tidy();
@@ -266,7 +266,7 @@ impl TargetInner {
             Err(error) => return Err(error),
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = rustix::fs::openat(&self.dir, PART_FOLDER, flags, Mode::empty())?;
+        let dir = retry_on_intr(|| rustix::fs::openat(&self.dir, PART_FOLDER, flags, Mode::empty()))?;
         Ok(Dir::from_std_file(dir.into()))
     }
 
@@ -316,7 +316,7 @@ impl TargetInner {
     /// The folder, opened for reading as forcing to the disk wants it; its own descriptor may be a mere path.
     pub(super) fn open_for_sync(&self) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::openat(&self.dir, ".", flags, Mode::empty())
+        retry_on_intr(|| rustix::fs::openat(&self.dir, ".", flags, Mode::empty()))
     }
 
     pub(super) fn io_error(&self, action: &'static str, path: PathBuf, source: io::Error) -> StoreError {

@@ -12,7 +12,8 @@ use crate::faults::{
 use crate::{
     ci::Outcome,
     cluster::{Cluster, SOON},
-    process, tools, wait,
+    process::{self, Finished},
+    tools, wait,
 };
 
 /// Kills at each step.
@@ -28,16 +29,16 @@ const DOCUMENTS: usize = 48;
 const SIZES: [usize; 4] = [300, 3000, 700_000, 90_000];
 
 /// A step, and the system calls that it may be made of, as strace shows them with the paths of descriptors.
-struct Step {
-    name: &'static str,
+pub(super) struct Step {
+    pub(super) name: &'static str,
     calls: &'static str,
-    is_it: fn(&str) -> bool,
-    commands: &'static [Asked],
+    pub(super) is_it: fn(&str) -> bool,
+    pub(super) commands: &'static [Asked],
 }
 
 /// What is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+pub(super) enum Asked {
     /// `get`, which forces each file to the disk.
     Get,
     /// `mirror`, which does so too, and shares the folder.
@@ -48,7 +49,7 @@ enum Asked {
 
 const BOTH: &[Asked] = &[Asked::Get, Asked::MirrorEach];
 
-const STEPS: [Step; 7] = [
+pub(super) const STEPS: [Step; 7] = [
     Step {
         name: "create",
         calls: "openat",
@@ -104,12 +105,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
     if let Some(reason) = refusal()? {
         return Ok(Outcome::Skipped(reason));
     }
-    let mut cluster = bench.cluster()?;
-    let sizes: Vec<usize> = SIZES.into_iter().cycle().take(DOCUMENTS).collect();
-    let digests = fill(&cluster.make_folder("shared")?, &sizes, &mut bench.dice(0))?;
-    cluster.join("holder", "shared")?;
-    let last = digests.keys().last().copied().unwrap_or_default();
-    cluster.wait_for_holders(last, &["holder"], SOON)?;
+    let (cluster, digests) = prepare(bench)?;
     let mut kills = 0;
     for (index, step) in STEPS.iter().enumerate() {
         let mut aims: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
@@ -144,7 +140,18 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
     )))
 }
 
-fn refusal() -> Result<Option<String>> {
+/// A holder with documents of several sizes.
+pub(super) fn prepare(bench: &Bench) -> Result<(Cluster, Digests)> {
+    let mut cluster = bench.cluster()?;
+    let sizes: Vec<usize> = SIZES.into_iter().cycle().take(DOCUMENTS).collect();
+    let digests = fill(&cluster.make_folder("shared")?, &sizes, &mut bench.dice(0))?;
+    cluster.join("holder", "shared")?;
+    let last = digests.keys().last().copied().unwrap_or_default();
+    cluster.wait_for_holders(last, &["holder"], SOON)?;
+    Ok((cluster, digests))
+}
+
+pub(super) fn refusal() -> Result<Option<String>> {
     if !tools::has("strace") {
         return Ok(Some("`strace` is not installed".to_owned()));
     }
@@ -172,21 +179,22 @@ fn command(cluster: &Cluster, asked: Asked, digests: &Digests) -> Result<Command
     }
 }
 
-/// Runs a command under strace, which may be told to kill it. Returns what it saw.
-fn trace(
+/// Runs a command under strace, which may be told to strike a call of the step, by the words that it has for that
+/// (`signal=KILL`), the so-manieth of its thread. Returns how the command ended and what strace saw.
+pub(super) fn trace(
     cluster: &Cluster,
     step: &Step,
     asked: Asked,
     digests: &Digests,
-    kill_at: Option<u64>,
-) -> Result<(i32, String)> {
+    strike: Option<(&str, u64)>,
+) -> Result<(Finished, String)> {
     let log = cluster.folder().join("trace");
     let inner = command(cluster, asked, digests)?;
     let mut traced = Command::new("strace");
     traced.args(["-f", "-y", "-s", "64", "-o"]).arg(&log);
     traced.args(["-e", &format!("trace={}", step.calls)]);
-    if let Some(at) = kill_at {
-        traced.args(["-e", &format!("inject={}:signal=KILL:when={at}", step.calls)]);
+    if let Some((how, at)) = strike {
+        traced.args(["-e", &format!("inject={}:{how}:when={at}", step.calls)]);
     }
     traced.arg(inner.get_program()).args(inner.get_args());
     traced.current_dir(cluster.folder());
@@ -198,7 +206,7 @@ fn trace(
     }
     let done = process::run("strace", traced, LONGEST)?;
     let seen = fs::read_to_string(&log).context("strace wrote no log")?;
-    Ok((done.code(), seen))
+    Ok((done, seen))
 }
 
 /// Every call that begins in a log of strace, and which one it is of its thread: strace counts for each thread.
@@ -230,11 +238,11 @@ fn places(log: &str, step: &Step) -> Vec<u64> {
 }
 
 /// Runs a command undisturbed, and tells where the step was among the calls of its threads.
-fn observe(cluster: &Cluster, step: &Step, asked: Asked, digests: &Digests) -> Result<Vec<u64>> {
+pub(super) fn observe(cluster: &Cluster, step: &Step, asked: Asked, digests: &Digests) -> Result<Vec<u64>> {
     let target = cluster.folder().join("target");
     for _ in 0..TRIES {
-        let (code, seen) = trace(cluster, step, asked, digests, None)?;
-        ensure!(code == 0, "undisturbed, {asked:?} ended with exit code {code}");
+        let (done, seen) = trace(cluster, step, asked, digests, None)?;
+        done.expect_code("undisturbed", 0)?;
         let found = check_folder(&target, digests)?;
         ensure!(found.len() == digests.len(), "undisturbed, {asked:?} saved {found:?}");
         fs::remove_dir_all(&target)?;
@@ -255,9 +263,9 @@ fn kill(cluster: &Cluster, step: &Step, asked: Asked, digests: &Digests, aims: &
     for _ in 0..TRIES {
         wait::check_interrupt()?;
         let aim = dice.pick(aims).copied().unwrap_or(1);
-        let (code, seen) = trace(cluster, step, asked, digests, Some(aim))?;
+        let (done, seen) = trace(cluster, step, asked, digests, Some(("signal=KILL", aim)))?;
         let struck = calls(&seen).find(|(at, _)| *at == aim).map(|(_, call)| call);
-        let is_killed = code != 0 && seen.contains("killed by SIGKILL");
+        let is_killed = done.code() != 0 && seen.contains("killed by SIGKILL");
         check_all(cluster, asked, digests, &target)?;
         if is_killed && struck.is_some_and(step.is_it) {
             return Ok(());
@@ -267,7 +275,7 @@ fn kill(cluster: &Cluster, step: &Step, asked: Asked, digests: &Digests, aims: &
 }
 
 /// Checks what a kill has left, and that the next run completes it.
-fn check_all(cluster: &Cluster, asked: Asked, digests: &Digests, target: &Path) -> Result<()> {
+pub(super) fn check_all(cluster: &Cluster, asked: Asked, digests: &Digests, target: &Path) -> Result<()> {
     check_names(target, digests).context("after the kill")?;
     process::run("the next run", command(cluster, asked, digests)?, LONGEST)?.expect_code("the next run", 0)?;
     let found = check_folder(target, digests).context("after the next run")?;
