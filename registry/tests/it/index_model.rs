@@ -13,7 +13,8 @@ use p2p_ci::{
     limits::MAX_HOLDERS,
     message::{DocumentEntry, IndexFilter, LookupQuery, PeerLabel, Reachability},
 };
-use proptest::{collection::vec, prelude::*};
+use proptest::prelude::*;
+use proptest_state_machine::{ReferenceStateMachine as _, StateMachineTest, prop_state_machine};
 use rand::{SeedableRng as _, rngs::StdRng};
 use registry::index::{
     Index, IndexLimits, Joining, List, Refusal,
@@ -22,7 +23,7 @@ use registry::index::{
 
 use self::{
     model::{Expected, Model, name_of},
-    steps::{NAMES, SOURCES, Step, step},
+    steps::{Joined, NAMES, RECENT, SOURCES, Step},
 };
 
 /// So small that every one of them is met often.
@@ -34,9 +35,6 @@ const LIMITS: IndexLimits = IndexLimits {
     lists: 2,
     list_documents: 6,
 };
-
-/// Sessions that are named by how recently they joined.
-const RECENT: usize = 12;
 
 /// Both, side by side.
 struct Pair {
@@ -348,17 +346,30 @@ fn check(entries: &[DocumentEntry], expected: &[Expected], max_holders: usize) {
     }
 }
 
-proptest! {
+impl StateMachineTest for Pair {
+    type SystemUnderTest = Self;
+    type Reference = Joined;
+
+    fn init_test(_: &usize) -> Self {
+        Self::new()
+    }
+
+    fn apply(mut pair: Self, _: &usize, step: Step) -> Self {
+        pair.take(step);
+        pair.check_whole();
+        pair
+    }
+
+    fn check_invariants(pair: &Self, joined: &usize) {
+        assert_eq!(pair.sessions.len(), *joined);
+    }
+}
+
+prop_state_machine! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn the_index_does_what_the_model_does(steps in vec(step(), 1..100)) {
-        let mut pair = Pair::new();
-        for step in steps {
-            pair.take(step);
-            pair.check_whole();
-        }
-    }
+    fn the_index_does_what_the_model_does(sequential 1..100 => Pair);
 }
 
 /// The steps above must not pass by never meeting what they are for.
@@ -369,7 +380,10 @@ fn the_steps_meet_everything() {
     let mut met = BTreeSet::new();
     for _ in 0..60 {
         let mut pair = Pair::new();
-        let steps = vec(step(), 150).new_tree(&mut runner).unwrap().current();
+        let (_, steps, _) = Joined::sequential_strategy(150)
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
         steps.into_iter().for_each(|step| pair.take(step));
         met.extend(pair.met);
     }

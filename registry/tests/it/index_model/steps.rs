@@ -7,6 +7,7 @@ use p2p_ci::{
     message::{IndexFilter, LookupQuery},
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
+use proptest_state_machine::ReferenceStateMachine;
 
 pub(super) const SOURCES: [&str; 4] = ["127.0.0.1", "10.0.0.1", "10.0.0.2", "203.0.113.9"];
 pub(super) const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
@@ -97,8 +98,17 @@ fn query() -> impl Strategy<Value = LookupQuery> {
         })
 }
 
-pub(super) fn step() -> impl Strategy<Value = Step> {
-    let session = 0usize..24;
+/// Sessions that are named by how recently they joined.
+pub(super) const RECENT: usize = 12;
+
+/// The place of a session where so many have joined: half of the time a recent one, else any of them from the first one on,
+/// or one that there never was.
+fn session(joined: usize) -> impl Strategy<Value = usize> + Clone {
+    prop_oneof![0..RECENT.min(joined).max(1), RECENT..=RECENT + joined]
+}
+
+fn step(joined: usize) -> impl Strategy<Value = Step> {
+    let session = session(joined);
     prop_oneof![
         3 => (0..NAMES.len(), 0..SOURCES.len(), option::weighted(0.9, 5000u16..5003), option::of(0..NAMES.len()))
             .prop_map(|(name, source, port, resume)| Step::Join { name, source, port, resume }),
@@ -115,4 +125,48 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
                 Step::Look { asker, source, query, filter, holder, visits }
             }),
     ]
+}
+
+impl Step {
+    /// The places of sessions that it names.
+    fn sessions(&self) -> impl Iterator<Item = usize> {
+        let (first, second) = match self {
+            Self::Join { .. } => (None, None),
+            Self::Leave(who)
+            | Self::Announce(who, _)
+            | Self::Withdraw(who, _)
+            | Self::WithdrawFormats(who, _)
+            | Self::Heartbeat(who, _)
+            | Self::Note(who, _)
+            | Self::Adopt(who, _)
+            | Self::Reach(who, _) => (Some(*who), None),
+            Self::Look { asker, holder, .. } => (Some(*asker), *holder),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+/// What steps depend on: how many sessions have joined by then, taken in or not.
+pub(super) struct Joined;
+
+impl ReferenceStateMachine for Joined {
+    type State = usize;
+    type Transition = Step;
+
+    fn init_state() -> BoxedStrategy<usize> {
+        Just(0).boxed()
+    }
+
+    fn transitions(joined: &usize) -> BoxedStrategy<Step> {
+        step(*joined).boxed()
+    }
+
+    fn apply(joined: usize, step: &Step) -> usize {
+        joined + usize::from(matches!(step, Step::Join { .. }))
+    }
+
+    /// Only sessions that there are by then, and one more.
+    fn preconditions(joined: &usize, step: &Step) -> bool {
+        step.sessions().all(|place| place < RECENT || place <= RECENT + joined)
+    }
 }
