@@ -64,16 +64,16 @@ pub enum StartError {
     )]
     NoSuchAddress(SocketAddr),
     /// The system refuses for another reason.
-    #[error("cannot listen on {0}: {1}")]
+    #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] io::Error),
     /// The system gives no more threads, or none of what a thread needs.
-    #[error("cannot start a thread: {0}")]
+    #[error("cannot start a thread; the limits of open files and processes may be too low (ulimit -n, ulimit -u)")]
     Thread(#[source] io::Error),
     /// The system gives no random numbers.
     #[error("cannot start: the system gives no random numbers")]
     NoRandomness,
     /// A defect of this build.
-    #[error("cannot start: the descriptors for reflection cannot be read: {0}")]
+    #[error("cannot start: the descriptors for reflection cannot be read")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use p2p_ci::{digest::Sha256, document::DocumentKey, limits, text::escaped};
+use rustix::io::Errno;
 
 /// Bytes of a path in a message. Two paths and a sentence fit [`limits::MAX_ERROR_MESSAGE_BYTES`].
 const SHOWN_PATH_BYTES: usize = 90;
@@ -23,7 +24,7 @@ pub enum LibraryError {
     #[error("{} is no folder; name the folder that holds the RFCs", shown(.0))]
     NotAFolder(PathBuf),
     /// The folder cannot be looked into.
-    #[error("cannot read the folder {}: {}; check its permissions", shown(.path), cause(.source))]
+    #[error("cannot read the folder {}: {}; {}", shown(.path), cause(.source), remedy(.source))]
     Unreadable {
         /// The folder.
         path: PathBuf,
@@ -68,6 +69,14 @@ pub enum LibraryError {
         /// What the operating system says.
         source: io::Error,
     },
+}
+
+/// What helps where a folder cannot be read.
+fn remedy(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => "raise the limit of open files (ulimit -n)",
+        _ => "check its permissions",
+    }
 }
 
 /// Why a document cannot be stored.

@@ -89,6 +89,19 @@ async fn a_port_that_is_taken_is_said_in_one_line() {
 }
 
 #[tokio::test]
+async fn too_few_descriptors_are_told_in_one_line_with_what_helps() {
+    let mut command = Command::new("sh");
+    let script = "ulimit -n 12 && exec \"$0\" --listen 127.0.0.1:0";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_registry")]);
+    let output = within(command.kill_on_drop(true).output()).await.unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{stderr}");
+    assert!(stderr.contains("ulimit -n"), "{stderr}");
+    assert_eq!(stderr.matches("os error 24").count(), 1, "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[tokio::test]
 async fn an_address_of_nobody_and_a_wrong_flag_are_told() {
     let (code, _, stderr) = run(&["--listen", "203.0.113.77:0"]).await;
     assert_eq!(code, Some(1));
