@@ -1,6 +1,6 @@
 //! The guarded listener of registry and peers: bounds what strangers cost before gRPC sees them.
 //!
-//! hyper waits for the first bytes of a connection without end, tonic counts no connections, and a process without
+//! hyper waits for the first bytes of a connection without end and counts no connections, and a process without
 //! free file descriptors would spin; this is where each of that is bounded.
 
 mod deal;
@@ -98,7 +98,7 @@ impl Door {
         Conn::new(Guarded::new(stream, place), source)
     }
 
-    /// Accepts a connection for which there is a place, with its options set: tonic sets none on those that it is given.
+    /// Accepts a connection for which there is a place, with its options set: nobody else does.
     async fn accept_tuned(&mut self) -> (TcpStream, Place, SocketAddr) {
         let mut failures = 0;
         loop {

@@ -100,13 +100,13 @@ pub const UNREAD_ANSWER: Duration = Duration::from_secs(75);
 /// crowd behind one address, and what a server can bear of several sources.
 pub const MAX_UNREAD_BYTES_PER_SOURCE: usize = 64 * 1024 * 1024;
 
-/// Bytes of one answer that may wait in its stream for a reader before the next piece is taken: so little that those of
-/// all streams that one source may open (32 on each connection) are of no account, and a client that reads is
+/// Bytes of one answer that may wait in its stream for a reader when the next piece is put behind them: so little that
+/// those of all streams that one source may open (32 on each connection) are of no account, and a client that reads is
 /// served from the socket's buffer.
 pub const ANSWERS_SENT_AHEAD_BYTES: usize = 4 * 1024;
 
-/// The same for documents: a chunk and more, so that the next one is read while the last is sent. Uploads have few slots.
-pub const DOCUMENTS_SENT_AHEAD_BYTES: usize = 400 * 1024;
+/// The same for documents: what most of them have in all, so that the next one is read while the last is sent.
+pub const DOCUMENTS_SENT_AHEAD_BYTES: usize = 64 * 1024;
 
 /// Long answers that one source may have on their way, each with 100 to 200 KiB of the index in hand: a class behind one
 /// address that starts at once, and 50 MiB at most.
@@ -122,7 +122,7 @@ pub const MAX_STREAMS_PER_CONNECTION: u32 = 32;
 /// write, a request, or a piece of a long answer, and the longest of them take some 200 µs.
 pub const TURNS_PER_SOURCE: usize = 16;
 
-/// Streams that a connection may make us reset before it is closed; hyper's own default, which tonic lifts otherwise.
+/// Streams that a connection may make us reset before it is closed; hyper's own default.
 pub const MAX_LOCAL_RESETS: usize = 1024;
 
 /// Streams reset by the other side and not yet accepted before the connection is closed (h2's default, CVE-2023-44487).

@@ -20,7 +20,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tonic::transport::{Channel, Endpoint, server::Connected};
+use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     client::CallError,
@@ -118,12 +118,16 @@ impl Conn {
         Self { share, ..self }
     }
 
-    /// Does what takes a turn, when there is one.
+    /// Does what takes a turn, when there is one; fails once the line is hung up.
     fn poll_in_turn<T>(
         &mut self,
         cx: &mut Context<'_>,
-        work: impl FnOnce(Pin<&mut dyn Io>, &mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
+        work: impl FnOnce(Pin<&mut dyn Io>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        // Also while it writes: whoever reads nothing must be got rid of, too.
+        if self.hung_up.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         if let Some(share) = &self.share {
             ready!(share.poll_left(cx));
         }
@@ -147,19 +151,8 @@ impl fmt::Debug for Conn {
     }
 }
 
-impl Connected for Conn {
-    type ConnectInfo = Line;
-
-    fn connect_info(&self) -> Line {
-        self.line.clone()
-    }
-}
-
 impl AsyncRead for Conn {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.hung_up.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
         self.poll_in_turn(cx, |io, cx| io.poll_read(cx, buf))
     }
 }

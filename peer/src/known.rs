@@ -44,16 +44,20 @@ pub struct KnownPeer {
 
 impl KnownPeer {
     fn is_banned(&self, now: UnixSeconds) -> bool {
-        let counts = |lie: &&UnixSeconds| self.lies.last().is_some_and(|last| last.0 - lie.0 <= STRIKE_SPAN_S);
+        let counts = |lie: &&UnixSeconds| {
+            self.lies
+                .last()
+                .is_some_and(|last| last.0.saturating_sub(lie.0) <= STRIKE_SPAN_S)
+        };
         let lasts = self
             .lies
             .last()
-            .is_some_and(|last| (0..BAN_S).contains(&(now.0 - last.0)));
+            .is_some_and(|last| (0..BAN_S).contains(&now.0.saturating_sub(last.0)));
         lasts && self.lies.iter().filter(counts).count() >= STRIKES
     }
 
     fn is_remembered(&self, now: UnixSeconds) -> bool {
-        (0..KNOWN_FOR_S).contains(&(now.0 - self.seen.0))
+        (0..KNOWN_FOR_S).contains(&now.0.saturating_sub(self.seen.0))
     }
 }
 

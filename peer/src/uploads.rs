@@ -1,6 +1,6 @@
 //! Uploads: documents of the library on their way to other peers, whatever carries them.
 //!
-//! A slot is held until the network has taken the last byte, since tonic's own limits end with the head of a response.
+//! A slot is held until the network has taken the last byte, since limits on requests end with the head of a response.
 //! Bytes are read off the async threads. A downloader that takes nothing loses its connection, see
 //! [`p2p_ci::line`].
 

@@ -41,7 +41,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut server = Server::bind(config).await?;
     announce(&server, banner.as_deref());
     tokio::select! {
-        () = server.join() => Ok(()),
+        () = server.join() => anyhow::bail!("stopped serving without being told to; start it again, and report what the log says"),
         signal = signals.next() => {
             tracing::info!(signal, "shutting down");
             signals.or_exit(server.shutdown()).await;

@@ -12,8 +12,11 @@ use rustix::{
 
 use crate::limits::CONNECTION_BYTES;
 
-/// Where Linux shows its control groups, of version 2.
-const CGROUPS: &str = "/sys/fs/cgroup";
+/// Where Linux shows its control groups, and what those of version 2 say of memory.
+const CGROUPS: (&str, &str) = ("/sys/fs/cgroup", "memory.max");
+
+/// The same for version 1.
+const CGROUPS_OF_MEMORY: (&str, &str) = ("/sys/fs/cgroup/memory", "memory.limit_in_bytes");
 
 /// How many connections fit into half of the memory; the other half is for the index and its answers.
 #[must_use]
@@ -38,16 +41,23 @@ fn connections_within(bytes: u64) -> usize {
 /// The least that the control group of a process and those around it allow, which is what a container has. `groups` is what
 /// `/proc/PID/cgroup` says.
 fn group_limit(groups: &str, read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let names = Path::new(own)
-        .components()
-        .filter(|part| matches!(part, Component::Normal(_)));
-    let mut group = PathBuf::from(CGROUPS);
-    group.extend(names);
-    let around = group.ancestors().take_while(|path| path.starts_with(CGROUPS));
+    let of_version_1 = groups
+        .lines()
+        .find_map(|line| line.split_once(":memory:").map(|(_, own)| own));
+    let of_version_2 = groups.lines().find_map(|line| line.strip_prefix("0::"));
+    let (own, (root, file)) = match (of_version_1, of_version_2) {
+        (Some(own), _) => (own, CGROUPS_OF_MEMORY),
+        (None, Some(own)) => (own, CGROUPS),
+        (None, None) => return None,
+    };
+    let names = Path::new(own).components();
+    let mut group = PathBuf::from(root);
+    // A container may see only its own group, at the root, and be told a path that leads out of it.
+    group.extend(names.filter(|part| matches!(part, Component::Normal(_))));
+    let around = group.ancestors().take_while(|path| path.starts_with(root));
     // `max` where there is no limit.
     around
-        .filter_map(|path| read(&path.join("memory.max"))?.trim().parse().ok())
+        .filter_map(|path| read(&path.join(file))?.trim().parse().ok())
         .min()
 }
 
@@ -81,7 +91,12 @@ mod tests {
             Some(1_048_576),
             "as a container may see its own"
         );
-        assert_eq!(group_limit("12:memory:/lab\n", read), None);
+        let read =
+            |path: &Path| (path == "/sys/fs/cgroup/memory/lab/memory.limit_in_bytes").then(|| "4096\n".to_owned());
+        assert_eq!(
+            group_limit("12:memory:/lab\n11:cpu,cpuacct:/\n0::/other\n", read),
+            Some(4096)
+        );
         assert_eq!(group_limit("", read), None);
     }
 }

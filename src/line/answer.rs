@@ -113,8 +113,9 @@ impl Drop for Answer {
     }
 }
 
-/// The body of an answer. hyper takes a piece whole once one byte of it fits, and what does not fit waits in the stream,
-/// out of sight: so the last byte of a long piece is sent by itself, which is taken only when those before it are gone.
+/// The body of an answer. hyper (1.12, `proto/h2`) asks for a piece, keeps it until the stream has room for one byte, then
+/// puts all of it there and asks for the next; what waits in the stream is out of sight. So the last byte of a long piece
+/// is a piece of its own, for which there is room only when of those before it no more are left than may be sent ahead.
 struct Attended {
     body: Body,
     answer: Answer,
@@ -150,7 +151,14 @@ impl http_body::Body for Attended {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let held_back = self.last.as_ref().map_or(0, Bytes::len) as u64;
+        let of_body = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(of_body.lower().saturating_add(held_back));
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper.saturating_add(held_back));
+        }
+        hint
     }
 
     fn is_end_stream(&self) -> bool {

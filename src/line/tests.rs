@@ -136,15 +136,22 @@ impl Client {
 
     /// Starts a download and returns what arrives, unread; `None` when the connection is over.
     async fn download(&mut self) -> Option<RecvStream> {
-        let request = http::Request::post("http://server/p2pci.v1.FileTransfer/Download")
+        Some(self.call(None).await?.into_body())
+    }
+
+    /// The same, with the head of the answer, for a client that waits for it so long.
+    async fn call(&mut self, timeout: Option<&str>) -> Option<http::Response<RecvStream>> {
+        let mut request = http::Request::post("http://server/p2pci.v1.FileTransfer/Download")
             .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(())
-            .unwrap();
+            .header("te", "trailers");
+        if let Some(timeout) = timeout {
+            request = request.header("grpc-timeout", timeout);
+        }
+        let request = request.body(()).unwrap();
         let mut requests = self.requests.clone().ready().await.ok()?;
         let (response, mut body) = requests.send_request(request, false).ok()?;
         body.send_data(Bytes::from_static(&[0; 5]), true).ok()?;
-        Some(response.await.ok()?.into_body())
+        response.await.ok()
     }
 }
 
@@ -218,7 +225,17 @@ async fn too_many_unread_answers_cost_the_connection_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_in_its_stream_counts_until_its_last_byte_is_read() {
-    let server = TestServer::start_with(1, ALLOWANCE);
+    what_waits_counts(ALLOWANCE).await;
+    let of_documents = Allowance::for_documents().sent_ahead_bytes;
+    what_waits_counts(Allowance {
+        sent_ahead_bytes: of_documents,
+        ..ALLOWANCE
+    })
+    .await;
+}
+
+async fn what_waits_counts(allowance: Allowance) {
+    let server = TestServer::start_with(1, allowance);
     let mut reading = server.connect().await;
     for _ in 0..2 * ALLOWANCE.unread_bytes / CHUNK_BYTES {
         let mut answer = reading.download().await.unwrap();
@@ -238,6 +255,38 @@ async fn what_waits_in_its_stream_counts_until_its_last_byte_is_read() {
         assert!(unread.len() < 10, "the fourth answer is too much");
     }
     server.forgets_all().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_waits_for_a_place_for_a_long_answer_and_is_told_when_that_takes_too_long() {
+    let allowance = Allowance {
+        unread_bytes: usize::MAX,
+        long_answers: &["/p2pci.v1.FileTransfer/Download"],
+        ..ALLOWANCE
+    };
+    let server = TestServer::start(allowance);
+    let (mut clients, mut unread) = (Vec::new(), Vec::new());
+    let of_one = limits::MAX_STREAMS_PER_CONNECTION as usize / 2;
+    for index in 0..limits::LONG_ANSWERS_PER_SOURCE {
+        if index % of_one == 0 {
+            clients.push(server.connect().await);
+        }
+        unread.push(clients.last_mut().unwrap().download().await.unwrap());
+    }
+    assert_eq!(server.answers.load(Ordering::SeqCst), limits::LONG_ANSWERS_PER_SOURCE);
+    let mut late = server.connect().await;
+    let refused = late.call(None).await.unwrap();
+    assert_eq!(refused.headers()["grpc-status"], "8", "RESOURCE_EXHAUSTED");
+    let hasty = Instant::now();
+    late.call(Some("50m")).await.unwrap();
+    assert!(
+        hasty.elapsed() < Duration::from_secs(1),
+        "who waits for less is told sooner"
+    );
+    assert_eq!(server.answers.load(Ordering::SeqCst), limits::LONG_ANSWERS_PER_SOURCE);
+    unread.pop();
+    let answer = late.call(None).await.unwrap();
+    assert_eq!(answer.headers().get("grpc-status"), None, "a place is free");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use super::deadline;
 use crate::{
     address::AllowedSources,
     client::chain,
-    failure::Failure,
+    failure::{Failure, Reason},
     front_door::refusal,
     limits,
     line::{Allowance, Line},
@@ -30,6 +30,9 @@ const SMALL_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 
 /// Room for two such streams, so that one stalled stream never blocks the session beside it.
 const SMALL_CONNECTION_WINDOW_BYTES: u32 = 128 * 1024;
+
+/// When to try again what could not be answered in time: others wait as well.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// HTTP/2 with every limit set that hyper leaves wide, or open.
 fn http2(allowance: &Allowance) -> http2::Builder<TokioExecutor> {
@@ -83,7 +86,7 @@ where
                 },
             }
         }
-        // Closes the listening socket: who comes now is refused, rather than left to wait.
+        // Whoever comes now is refused, rather than left to wait, as soon as nobody else has the listening socket.
         drop(incoming);
         while let Some(ended) = connections.join_next().await {
             tell_of_panic(ended);
@@ -99,7 +102,8 @@ where
     }
 }
 
-/// A connection is lost with what broke in it; the others have no part in that.
+/// A connection is lost with what broke in it; the others have no part in that. Requests are tasks of hyper's: what breaks
+/// in one of them is told by the panic's own message, and its stream is reset.
 fn tell_of_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
@@ -160,9 +164,7 @@ where
 }
 
 fn too_late(within: Duration) -> http::Response<Body> {
-    Status::deadline_exceeded(format!(
-        "no answer was ready within {} ms; try again",
-        within.as_millis()
-    ))
-    .into_http()
+    let told = format!("no answer was ready within {} ms; try again", within.as_millis());
+    let failure = Failure::new(Reason::Overloaded, told).with_retry_after(RETRY_AFTER);
+    Status::from(failure).into_http()
 }

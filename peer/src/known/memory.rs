@@ -97,8 +97,11 @@ impl Memory {
     /// A peer sent wrong bytes. Returns whether it is left alone from now on.
     #[must_use]
     pub fn strike(&self, holder: &Holder) -> bool {
+        let mut known = self.lock();
+        let is_banned = known.strike(holder, wall_clock());
+        // Before it is unlocked: whoever writes sees the news, or the strike is in what is written.
         self.is_news.store(true, Ordering::Relaxed);
-        self.lock().strike(holder, wall_clock())
+        is_banned
     }
 
     /// Whether a peer lied so often of late that it is not asked.
@@ -249,6 +252,14 @@ mod tests {
         }
         fs::write(path, of_peer("alice")).unwrap();
         assert_eq!(Memory::of(&dir, &registry).lock().peers().len(), 1);
+        for (seen, lie) in [(i64::MIN, i64::MIN), (i64::MAX, i64::MIN), (i64::MIN, i64::MAX)] {
+            let times = format!(r#""seen":{seen},"lies":[{lie},{seen},{lie}]"#);
+            fs::write(path, of_peer("alice").replace(r#""seen":1"#, &times)).unwrap();
+            let memory = Memory::of(&dir, &registry);
+            assert_eq!(memory.lock().peers().len(), 1, "{times}");
+            let holder = memory.lock().peers()[0].holder.clone();
+            assert!(memory.to_ask().is_empty() && !memory.is_banned(&holder), "{times}");
+        }
         let liar = Holder {
             id: SessionId::from_bytes([7; 16]),
             name: "liar".parse().unwrap(),

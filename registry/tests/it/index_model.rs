@@ -22,7 +22,7 @@ use registry::index::{
 };
 
 use self::{
-    model::{Expected, Model, name_of},
+    model::{Model, check, name_of},
     steps::{Joined, NAMES, RECENT, SOURCES, Step},
 };
 
@@ -328,21 +328,6 @@ impl Pair {
                 .collect();
             assert_eq!(info.document_counts, counts);
         }
-    }
-}
-
-/// Entries are those expected, in that order, each with as many usable holders as fit, no one twice.
-#[track_caller]
-fn check(entries: &[DocumentEntry], expected: &[Expected], max_holders: usize) {
-    let documents = |entry: &DocumentEntry| (entry.document.clone(), entry.holder_count);
-    let shown: Vec<_> = entries.iter().map(documents).collect();
-    let wanted: Vec<_> = expected.iter().map(|e| (e.document.clone(), e.holder_count)).collect();
-    assert_eq!(shown, wanted);
-    for (entry, expected) in entries.iter().zip(expected) {
-        let holders: BTreeSet<SessionId> = entry.holders.iter().map(|holder| holder.id).collect();
-        assert_eq!(holders.len(), entry.holders.len(), "no holder twice");
-        assert!(holders.is_subset(&expected.usable));
-        assert_eq!(holders.len(), expected.usable.len().min(max_holders));
     }
 }
 

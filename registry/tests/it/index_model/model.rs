@@ -9,7 +9,7 @@ use p2p_ci::{
     address,
     document::{Document, DocumentClaim, DocumentKey, Format},
     identity::{PeerName, ResumeToken, SessionId},
-    message::{IndexFilter, LookupQuery, Reachability},
+    message::{DocumentEntry, IndexFilter, LookupQuery, Reachability},
 };
 use registry::index::{IndexLimits, Joining, Refusal};
 
@@ -307,5 +307,20 @@ pub(super) fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::TooManyOfSession { .. } => "session full",
         Refusal::TooManyOfSource { .. } => "source brought too much",
         Refusal::TooManyInAll { .. } => "total full",
+    }
+}
+
+/// Entries are those expected, in that order, each with as many usable holders as fit, no one twice.
+#[track_caller]
+pub(super) fn check(entries: &[DocumentEntry], expected: &[Expected], max_holders: usize) {
+    let documents = |entry: &DocumentEntry| (entry.document.clone(), entry.holder_count);
+    let shown: Vec<_> = entries.iter().map(documents).collect();
+    let wanted: Vec<_> = expected.iter().map(|e| (e.document.clone(), e.holder_count)).collect();
+    assert_eq!(shown, wanted);
+    for (entry, expected) in entries.iter().zip(expected) {
+        let holders: BTreeSet<SessionId> = entry.holders.iter().map(|holder| holder.id).collect();
+        assert_eq!(holders.len(), entry.holders.len(), "no holder twice");
+        assert!(holders.is_subset(&expected.usable));
+        assert_eq!(holders.len(), expected.usable.len().min(max_holders));
     }
 }
