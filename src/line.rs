@@ -19,7 +19,7 @@ use futures_core::future::BoxFuture;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::answer::Attend;
+pub(crate) use self::answer::Answer;
 use self::places::Places;
 use crate::{
     address, limits,
@@ -206,6 +206,11 @@ impl Ledger {
             unread_bytes: Mutex::default(),
             places: Places::default(),
         }))
+    }
+
+    /// What each connection may cost.
+    pub(crate) fn allowance(&self) -> &Allowance {
+        &self.0.allowance
     }
 
     /// Keeps account of a connection from now on.

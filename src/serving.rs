@@ -13,12 +13,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, body::Body, service::Routes};
-use tower::{ServiceBuilder, util::MapResponseLayer};
+use tower::util::MapResponse;
 
 use crate::{
     address::AllowedSources,
     failure::{Failure, Reason},
-    line::{Allowance, Attend, Ledger},
+    line::{Allowance, Ledger},
     transport::Incoming,
     turns::Turns,
 };
@@ -71,10 +71,7 @@ impl Serving {
     ) -> Self {
         let stop = CancellationToken::new();
         let ledger = Ledger::new(allowance);
-        let service = ServiceBuilder::new()
-            .layer(Attend(ledger.clone()))
-            .layer(MapResponseLayer::new(explain as fn(_) -> _))
-            .service(routes.prepare());
+        let service = MapResponse::new(routes.prepare(), explain as fn(_) -> _);
         let allowed = Arc::new(allowed);
         let mut tasks = JoinSet::new();
         let mut handles = Vec::new();
@@ -95,7 +92,7 @@ impl Serving {
             let server = connections::Server {
                 service: service.clone(),
                 allowed: Arc::clone(&allowed),
-                allowance,
+                ledger: ledger.clone(),
                 stop: stop.clone(),
             };
             let serving = server.serve(entered.boxed());

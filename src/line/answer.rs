@@ -1,29 +1,29 @@
 //! Answers on their way: each is entered into the ledger, and takes the turns of its source.
 
 use std::{
+    convert::Infallible,
     net::IpAddr,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use futures_core::future::BoxFuture;
 use http_body::{Frame, SizeHint};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tonic::{Status, body::Body};
-use tower::{Layer, Service};
 
 use super::{Ledger, Line, Unread};
 use crate::{address, turns::Share};
 
 /// One answer on its way, from the request to the last byte.
-pub(super) struct Answer {
+pub(crate) struct Answer {
     ledger: Ledger,
     line: Line,
     number: u64,
     unread_bytes: usize,
     share: Option<Share>,
     polls: usize,
+    is_long: bool,
     /// Of a long one.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -32,7 +32,8 @@ pub(super) struct Answer {
 const PIECES_WITH_REQUEST: usize = 2;
 
 impl Answer {
-    pub(super) fn begin(ledger: Ledger, line: Line) -> Self {
+    /// A request for `path` has come on `line`.
+    pub(crate) fn begin(ledger: Ledger, line: Line, path: &str) -> Self {
         let number = {
             let mut usage = line.usage();
             usage.open_answers += 1;
@@ -40,6 +41,7 @@ impl Answer {
             usage.last_answer
         };
         Self {
+            is_long: ledger.0.allowance.long_answers.contains(&path),
             ledger,
             share: line.share(),
             line,
@@ -48,6 +50,26 @@ impl Answer {
             polls: 0,
             place: None,
         }
+    }
+
+    /// Waits until the source may have the answer, before anything of the request is read; then has `response` made, and
+    /// keeps account of its body.
+    pub(crate) async fn with(
+        mut self,
+        response: impl Future<Output = Result<http::Response<Body>, Infallible>>,
+    ) -> Result<http::Response<Body>, Infallible> {
+        if self.is_long {
+            self.take_place().await;
+        }
+        self.turn().await;
+        let response = response.await?;
+        Ok(response.map(|body| {
+            Body::new(Attended {
+                body,
+                answer: self,
+                last: None,
+            })
+        }))
     }
 
     /// Waits until the source has a place for a long answer.
@@ -163,65 +185,5 @@ impl http_body::Body for Attended {
 
     fn is_end_stream(&self) -> bool {
         self.last.is_none() && self.body.is_end_stream()
-    }
-}
-
-/// A layer that enters every answer of a server into its ledger.
-#[derive(Debug, Clone)]
-pub(crate) struct Attend(pub(crate) Ledger);
-
-impl<S> Layer<S> for Attend {
-    type Service = Attending<S>;
-
-    fn layer(&self, inner: S) -> Attending<S> {
-        Attending {
-            ledger: self.0.clone(),
-            inner,
-        }
-    }
-}
-
-/// The service that [`Attend`] makes.
-#[derive(Debug, Clone)]
-pub(crate) struct Attending<S> {
-    ledger: Ledger,
-    inner: S,
-}
-
-impl<S, B> Service<http::Request<B>> for Attending<S>
-where
-    S: Service<http::Request<B>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let line = request.extensions().get::<Line>().cloned();
-        let mut answer = line.map(|line| Answer::begin(self.ledger.clone(), line));
-        let is_long = self.ledger.0.allowance.long_answers.contains(&request.uri().path());
-        let response = self.inner.call(request);
-        Box::pin(async move {
-            if let Some(answer) = &mut answer {
-                // Both before anything of the request is read.
-                if is_long {
-                    answer.take_place().await;
-                }
-                answer.turn().await;
-            }
-            let response = response.await?;
-            Ok(match answer {
-                Some(answer) => response.map(|body| {
-                    let last = None;
-                    Body::new(Attended { body, answer, last })
-                }),
-                None => response,
-            })
-        })
     }
 }

@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, service::Routes};
 
-use super::{answer::Answer, *};
+use super::*;
 use crate::{
     address::AllowedSources,
     limits::CHUNK_BYTES,
@@ -289,6 +289,23 @@ async fn a_source_waits_for_a_place_for_a_long_answer_and_is_told_when_that_take
     assert_eq!(answer.headers().get("grpc-status"), None, "a place is free");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_hung_up_neither_reads_nor_writes() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    // Its reader takes nothing, so that more could not be written either.
+    let (_near, far) = tokio::io::duplex(8);
+    let mut conn = Conn::new(far, "127.0.0.1:5000".parse().unwrap());
+    conn.write_all(&[0; 8]).await.unwrap();
+    conn.line().hang_up("a test");
+    let patience = Duration::from_secs(1);
+    let written = tokio::time::timeout(patience, conn.write(&[0])).await;
+    let read = tokio::time::timeout(patience, conn.read(&mut [0])).await;
+    for ended in [written, read] {
+        let error = ended.expect("it is noticed at once").unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionAborted);
+    }
+}
+
 #[tokio::test]
 async fn what_a_connection_held_that_was_cut_costs_no_other_one() {
     let ledger = Ledger::new(ALLOWANCE);
@@ -298,11 +315,11 @@ async fn what_a_connection_held_that_was_cut_costs_no_other_one() {
         line
     });
     let is_cut = |line: &Line| line.0.hang_up.is_cancelled();
-    let mut hoarded = Answer::begin(ledger.clone(), hoarder.clone());
+    let mut hoarded = Answer::begin(ledger.clone(), hoarder.clone(), "/any");
     hoarded.handed_over(ALLOWANCE.unread_bytes + 1);
     assert!(is_cut(&hoarder));
     // Nobody has dropped its answers yet.
-    let mut answer = Answer::begin(ledger.clone(), bystander.clone());
+    let mut answer = Answer::begin(ledger.clone(), bystander.clone(), "/any");
     answer.handed_over(ALLOWANCE.unread_bytes);
     assert!(!is_cut(&bystander));
     answer.taken();

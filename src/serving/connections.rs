@@ -21,7 +21,7 @@ use crate::{
     failure::{Failure, Reason},
     front_door::refusal,
     limits,
-    line::{Allowance, Line},
+    line::{Allowance, Answer, Ledger, Line},
     transport::{Conn, Incoming},
 };
 
@@ -55,7 +55,7 @@ fn http2(allowance: &Allowance) -> http2::Builder<TokioExecutor> {
 pub(super) struct Server<S> {
     pub(super) service: S,
     pub(super) allowed: Arc<AllowedSources>,
-    pub(super) allowance: Allowance,
+    pub(super) ledger: Ledger,
     pub(super) stop: CancellationToken,
 }
 
@@ -68,7 +68,7 @@ where
     /// Serves what comes in, until it is stopped or the last has come; then waits for open connections to end. Dropping it
     /// cuts them.
     pub(super) async fn serve(self, mut incoming: Incoming) {
-        let http2 = http2(&self.allowance);
+        let http2 = http2(self.ledger.allowance());
         let mut connections = JoinSet::new();
         loop {
             // In this order, so that a simulated run can be run again.
@@ -96,6 +96,7 @@ where
     fn requests(&self, line: &Line) -> Requests<S> {
         Requests {
             service: self.service.clone(),
+            ledger: self.ledger.clone(),
             line: line.clone(),
             refusal: refusal(&self.allowed, line.source().ip()),
         }
@@ -135,6 +136,7 @@ where
 /// The requests of one connection.
 struct Requests<S> {
     service: S,
+    ledger: Ledger,
     line: Line,
     /// Why none of them is served, if so.
     refusal: Option<Failure>,
@@ -158,8 +160,12 @@ where
         let within =
             deadline::of(request.headers()).map_or(limits::REQUEST_TIMEOUT, |asked| asked.min(limits::REQUEST_TIMEOUT));
         request.extensions_mut().insert(self.line.clone());
-        let answer = self.service.clone().oneshot(request);
-        Box::pin(async move { timeout(within, answer).await.unwrap_or_else(|_| Ok(too_late(within))) })
+        let answer = Answer::begin(self.ledger.clone(), self.line.clone(), request.uri().path());
+        let response = self.service.clone().oneshot(request);
+        Box::pin(async move {
+            let answered = timeout(within, answer.with(response)).await;
+            answered.unwrap_or_else(|_| Ok(too_late(within)))
+        })
     }
 }
 
