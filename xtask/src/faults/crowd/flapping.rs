@@ -30,7 +30,7 @@ const RATE: usize = 100;
 /// From one look at the registry's memory to the next.
 const SAMPLE: Duration = Duration::from_millis(250);
 
-/// What the most memory in the last third may have over the most in the first third, in hundredths.
+/// What the most memory in the last third may have over the most in the first third, in hundredths, once that fifth is over.
 const GROWTH: u64 = 5;
 
 /// What each connection adds that there was not in the first third: 45 KB of heap, 25 of them the buffers of HTTP/2, and
@@ -41,7 +41,7 @@ const CONNECTION_BYTES: u64 = 48 * 1024;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Taken {
     memory: u64,
-    connections: u64,
+    descriptors: u64,
 }
 
 impl Taken {
@@ -50,20 +50,20 @@ impl Taken {
         let memory = procfs::resident_memory(registry);
         Ok(Self {
             memory: memory.context("the registry has ended")?,
-            connections: u64::try_from(descriptors.context("the registry has ended")?)?,
+            descriptors: u64::try_from(descriptors.context("the registry has ended")?)?,
         })
     }
 
     fn most(samples: &[Self]) -> Self {
         samples.iter().fold(Self::default(), |most, sample| Self {
             memory: most.memory.max(sample.memory),
-            connections: most.connections.max(sample.connections),
+            descriptors: most.descriptors.max(sample.descriptors),
         })
     }
 
-    /// The memory that is no growth after this, with so many connections at most.
-    fn allows(self, connections: u64) -> u64 {
-        let more = connections.saturating_sub(self.connections);
+    /// The memory that is no growth after this, with so many descriptors at most.
+    fn allows(self, descriptors: u64) -> u64 {
+        let more = descriptors.saturating_sub(self.descriptors);
         self.memory + self.memory * GROWTH / 100 + more * CONNECTION_BYTES
     }
 }
@@ -98,7 +98,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
     let most = |part: Option<&[Taken]>| Taken::most(part.unwrap_or_default());
     let (early, late) = (most(settled.get(..third)), most(settled.get(2 * third..)));
     ensure!(
-        late.memory <= early.allows(late.connections),
+        late.memory <= early.allows(late.descriptors),
         "the registry grew: {early:?} at most in the first third after a fifth of the time, {late:?} in the last"
     );
     stage.wait_for_exact(HONEST, SOON)?;
@@ -107,9 +107,9 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
         "{count} peers that flap every 3 s for {seconds} s: {came} registrations, and {missed} that took longer; the registry at most {:.1} MB with {} \
          descriptors in the first third after a fifth of the time, and {:.1} MB with {} in the last; {} lookups, p50 {} ms, p99 {} ms, longest {} ms",
         megabytes(early.memory),
-        early.connections,
+        early.descriptors,
         megabytes(late.memory),
-        late.connections,
+        late.descriptors,
         json::number(&looked_up, "/lookups")?,
         json::number(&looked_up, "/p50_ms")?,
         json::number(&looked_up, "/p99_ms")?,
@@ -126,8 +126,8 @@ fn megabytes(bytes: u64) -> f64 {
 mod tests {
     use super::*;
 
-    fn taken(memory: u64, connections: u64) -> Taken {
-        Taken { memory, connections }
+    fn taken(memory: u64, descriptors: u64) -> Taken {
+        Taken { memory, descriptors }
     }
 
     #[test]

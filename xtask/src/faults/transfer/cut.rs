@@ -154,7 +154,12 @@ pub fn bad_network(bench: &Bench) -> Result<Outcome> {
             proxy.set(move || if is_clean { Conditions::default() } else { bad(&dice) });
         }
         let what = || format!("{clean} of 3 paths clean, seed {}", bench.seed);
-        let (came, tried, took) = all(bench, &cluster, &digests).with_context(what)?;
+        let Tried {
+            came,
+            tried,
+            took,
+            told,
+        } = all(bench, &cluster, &digests).with_context(what)?;
         let cuts: u64 = proxies.iter().map(Proxy::faults).sum();
         ensure!(cuts > 0 || tried < 100, "nothing was cut");
         let enough = if clean > 0 {
@@ -169,7 +174,7 @@ pub fn bad_network(bench: &Bench) -> Result<Outcome> {
         );
         ensure!(
             came >= enough,
-            "too few downloads succeeded: {text}; seed {}",
+            "too few downloads succeeded: {text}; seed {}; {told}",
             bench.seed
         );
         figures.push(text);
@@ -197,7 +202,16 @@ fn bad(dice: &Mutex<Dice>) -> Conditions {
     conditions
 }
 
-fn all(bench: &Bench, cluster: &Cluster, digests: &Digests) -> Result<(usize, usize, Vec<Duration>)> {
+/// How downloads went.
+struct Tried {
+    came: usize,
+    tried: usize,
+    took: Vec<Duration>,
+    /// What was told of those that did not come.
+    told: String,
+}
+
+fn all(bench: &Bench, cluster: &Cluster, digests: &Digests) -> Result<Tried> {
     let numbers: Vec<u32> = digests.keys().copied().cycle().take(bench.pick(GETS)).collect();
     let done = at_once(numbers.chunks(IN_A_ROW), |numbers| {
         let (target, start) = (tempfile::tempdir()?, wait::now());
@@ -209,8 +223,13 @@ fn all(bench: &Bench, cluster: &Cluster, digests: &Digests) -> Result<(usize, us
             done.code(),
             done.stderr
         );
-        Ok((found.len(), start.elapsed()))
+        let told = if done.code() == 0 { String::new() } else { done.stderr };
+        Ok((found.len(), start.elapsed(), told))
     })?;
-    let (came, took): (Vec<usize>, Vec<Duration>) = done.into_iter().unzip();
-    Ok((came.into_iter().sum(), numbers.len(), took))
+    Ok(Tried {
+        came: done.iter().map(|(came, ..)| came).sum(),
+        tried: numbers.len(),
+        took: done.iter().map(|(_, took, _)| *took).collect(),
+        told: done.into_iter().map(|(.., told)| told).collect(),
+    })
 }
