@@ -44,14 +44,15 @@ impl FromStr for RegistryUrl {
             });
         }
         let parsed: http::uri::Authority = authority.parse().map_err(|_| malformed())?;
-        let host = parsed.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let literal = parsed.host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = literal.unwrap_or(parsed.host()).to_owned();
         let has_port = parsed.as_str().len() > parsed.host().len();
         let port = if has_port {
             parsed.port_u16().filter(|port| *port > 0).ok_or_else(malformed)?
         } else {
             limits::REGISTRY_PORT
         };
-        if host.is_empty() || authority.contains('@') {
+        if host.is_empty() || host.contains(['[', ']']) || authority.contains('@') {
             return Err(malformed());
         }
         Ok(Self { host, port })
@@ -100,6 +101,8 @@ mod tests {
             "ftp://x",
             "a b",
             "http://x/y",
+            "host[]",
+            "[[::1]]",
         ] {
             assert!(
                 matches!(text.parse::<RegistryUrl>(), Err(UrlError::Malformed(_))),

@@ -48,7 +48,7 @@ pub fn of_file(format: Format, head: &[u8], size_bytes: u64) -> Title {
     }
 }
 
-/// The title in a metadata record. Whatever is odd about the record, it then tells no title: not JSON, the field
+/// The title in a metadata record. Whatever is odd about the record, it then tells no title: no JSON object, the field
 /// repeated, missing or no string. How deep other fields are nested does not matter: they are skipped without recursion.
 fn of_record(record: &[u8]) -> Title {
     #[derive(Deserialize)]
@@ -57,6 +57,10 @@ fn of_record(record: &[u8]) -> Title {
         title: Cow<'a, str>,
     }
     let record = record.strip_prefix(b"\xef\xbb\xbf").unwrap_or(record);
+    // serde takes a list as well, for one whose fields are in order.
+    if !record.trim_ascii_start().starts_with(b"{") {
+        return Title::default();
+    }
     serde_json::from_slice::<Record<'_>>(record)
         .map(|record| Title::from_lossy(&record.title))
         .unwrap_or_default()
