@@ -79,10 +79,11 @@ fn the_metadata_record_beats_the_text_and_names_all_formats() {
 #[test]
 fn odd_records_fall_through_to_the_text() {
     let large = format!("{{\"title\":\"large\",\"abstract\":\"{}\"}}", "a".repeat(1024 * 1024));
-    let records: [&[u8]; 12] = [
+    let records: [&[u8]; 13] = [
         b"",
         b"null",
         b"[]",
+        b" [\"one\"]",
         b"{}",
         b"{\"title\":",
         b"{\"title\":null}",
