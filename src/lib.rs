@@ -29,6 +29,7 @@ pub mod line;
 pub mod logging;
 pub mod message;
 pub mod pb;
+mod per_source;
 pub mod quota;
 pub mod reflection;
 pub mod registry_url;

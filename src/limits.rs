@@ -96,9 +96,13 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// waiting for, 4 KiB/s.
 pub const UNREAD_ANSWER: Duration = Duration::from_secs(75);
 
-/// Bytes of answers that one source may leave unread, over all its connections: 200 of the largest messages, which is a
-/// crowd behind one address, and what a server can bear of several sources.
-pub const MAX_UNREAD_BYTES_PER_SOURCE: usize = 64 * 1024 * 1024;
+/// Bytes that are held for one source, over all its connections, of answers that it does not read and requests that it does
+/// not end: 200 of the largest messages, which is a crowd behind one address, and what a server can bear of several sources.
+pub const MAX_HELD_BYTES_PER_SOURCE: usize = 64 * 1024 * 1024;
+
+/// Bytes of one request that is on its way which are of no account, as [`ANSWERS_SENT_AHEAD_BYTES`] of an answer: nearly all
+/// requests are shorter.
+pub const UNCOUNTED_REQUEST_BYTES: usize = 4 * 1024;
 
 /// Bytes of one answer that may wait in its stream for a reader when the next piece is put behind them: so little that
 /// those of all streams that one source may open (32 on each connection) are of no account, and a client that reads is

@@ -1,17 +1,17 @@
-//! What a server knows of each connection: whether it is in use, and whether its answers are read.
+//! What a server knows of each connection: whether it is in use, whether its answers are read and its requests end.
 //!
-//! HTTP/2 lets a client open streams and never read them. What was handed over for such a stream stays in memory, out of
-//! reach of every limit on requests at work; and nothing ends a connection on which nothing happens. A [`Ledger`] keeps
-//! account of both for one server, and hangs up where an [`Allowance`] is used up.
+//! HTTP/2 lets a client open streams and never read them, or send all but the end of what it asks. What is held for such a
+//! stream stays in memory, out of reach of every limit on requests at work; and nothing ends a connection on which nothing
+//! happens. A [`Ledger`] keeps account of both for one server, and hangs up where an [`Allowance`] is used up.
 
+mod account;
 mod answer;
-mod places;
+mod arriving;
 
 use std::{
-    collections::HashMap,
     fmt,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -19,14 +19,11 @@ use futures_core::future::BoxFuture;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::answer::Answer;
-use self::places::Places;
-use crate::{
-    address, limits,
-    turns::{Share, Turns},
-};
+use self::account::Account;
+pub(crate) use self::{answer::Answer, arriving::Arriving};
+use crate::{address, limits, per_source::PerSource};
 
-/// How often connections are looked at. What they may hold until then is bounded by [`Allowance::unread_bytes`].
+/// How often connections are looked at. What is held for them until then is bounded by [`Allowance::held_bytes`].
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a connection may cost that takes nothing and asks for nothing.
@@ -34,8 +31,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Allowance {
     /// How long an answer may wait to be read.
     pub unread: Duration,
-    /// How many bytes of answers may wait for one [`address::accountable`] source, over all its connections.
-    pub unread_bytes: usize,
+    /// How many bytes may be held for one [`address::accountable`] source, over all its connections: of answers that it does
+    /// not read, and of requests that it does not end.
+    pub held_bytes: usize,
     /// How long a connection may go without a request.
     pub idle: Duration,
     /// How long a ping may stay unanswered. It waits behind whatever was sent before.
@@ -65,7 +63,7 @@ impl Default for Allowance {
     fn default() -> Self {
         Self {
             unread: limits::UNREAD_ANSWER,
-            unread_bytes: limits::MAX_UNREAD_BYTES_PER_SOURCE,
+            held_bytes: limits::MAX_HELD_BYTES_PER_SOURCE,
             idle: limits::IDLE_CONNECTION,
             ping: limits::KEEPALIVE_TIMEOUT,
             sent_ahead_bytes: limits::ANSWERS_SENT_AHEAD_BYTES,
@@ -87,8 +85,6 @@ struct Inner {
     source: SocketAddr,
     hang_up: CancellationToken,
     usage: Mutex<Usage>,
-    /// At the thread that serves the connection, where sources take turns.
-    turns: OnceLock<Turns>,
 }
 
 /// What a connection is used for.
@@ -98,6 +94,20 @@ struct Usage {
     /// Answers of which a piece was handed over and not taken yet.
     unread: Vec<Unread>,
     last_answer: u64,
+    /// What is held of requests that have not ended.
+    arriving_bytes: usize,
+}
+
+impl Usage {
+    /// What counts of `arriving_bytes`: not the one message that every connection may be sending.
+    fn counted(arriving_bytes: usize) -> usize {
+        arriving_bytes.saturating_sub(limits::MAX_REGISTRY_REQUEST_BYTES)
+    }
+
+    fn held_bytes(&self) -> usize {
+        let unread: usize = self.unread.iter().map(|piece| piece.bytes).sum();
+        unread + Self::counted(self.arriving_bytes)
+    }
 }
 
 /// A piece of an answer that was handed over and not taken yet.
@@ -127,18 +137,9 @@ impl Line {
                 idle_since: Instant::now(),
                 unread: Vec::new(),
                 last_answer: 0,
+                arriving_bytes: 0,
             }),
-            turns: OnceLock::new(),
         }))
-    }
-
-    /// Has the requests of this connection wait for turns of its source; returns its own share of them.
-    pub(crate) fn take_turns(&self, turns: &Turns) -> Share {
-        self.0.turns.get_or_init(|| turns.clone()).of(self.0.source.ip())
-    }
-
-    fn share(&self) -> Option<Share> {
-        self.0.turns.get().map(|turns| turns.of(self.0.source.ip()))
     }
 
     /// Where the connection came from, in canonical form.
@@ -157,10 +158,6 @@ impl Line {
             tracing::info!(source = %self.0.source, why, "closing a connection");
             self.0.hang_up.cancel();
         }
-    }
-
-    fn unread_bytes(&self) -> usize {
-        self.usage().unread.iter().map(|piece| piece.bytes).sum()
     }
 
     fn usage(&self) -> MutexGuard<'_, Usage> {
@@ -183,28 +180,17 @@ impl Line {
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger(Arc<Accounts>);
 
+#[derive(Debug)]
 struct Accounts {
     allowance: Allowance,
-    lines: Mutex<Vec<Weak<Inner>>>,
-    unread_bytes: Mutex<HashMap<IpAddr, usize>>,
-    places: Places,
-}
-
-impl fmt::Debug for Accounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts")
-            .field("allowance", &self.allowance)
-            .finish_non_exhaustive()
-    }
+    of_sources: PerSource<Account>,
 }
 
 impl Ledger {
     pub(crate) fn new(allowance: Allowance) -> Self {
         Self(Arc::new(Accounts {
             allowance,
-            lines: Mutex::default(),
-            unread_bytes: Mutex::default(),
-            places: Places::default(),
+            of_sources: PerSource::default(),
         }))
     }
 
@@ -214,8 +200,14 @@ impl Ledger {
     }
 
     /// Keeps account of a connection from now on.
-    pub(crate) fn enter(&self, line: &Line) {
-        lock(&self.0.lines).push(Arc::downgrade(&line.0));
+    pub(crate) fn enter(&self, line: &Line) -> Arc<Entry> {
+        let account = self.0.of_sources.of(line.source().ip(), Account::new);
+        account.enter(line);
+        Arc::new(Entry {
+            allowance: self.0.allowance,
+            line: line.clone(),
+            account,
+        })
     }
 
     /// Looks at all connections again and again, and hangs up on those that have used up their allowance.
@@ -224,57 +216,43 @@ impl Ledger {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = look.tick().await;
-            self.0.places.forget_unused();
-            lock(&self.0.lines).retain(|line| {
-                let Some(line) = line.upgrade().map(Line) else {
-                    return false;
-                };
-                if let Some(why) = line.overdue(now, &self.0.allowance) {
-                    line.hang_up(why);
-                }
-                true
-            });
-        }
-    }
-
-    /// Adds to what waits to be read by `source`; returns how much that is now.
-    fn add(&self, source: IpAddr, bytes: usize) -> usize {
-        let mut unread = lock(&self.0.unread_bytes);
-        let of_source = unread.entry(source).or_default();
-        *of_source += bytes;
-        *of_source
-    }
-
-    /// Hangs up on the connection of `source` that reads least of its answers, unless those that are left are within the
-    /// allowance: what one of them held counts until its task has noticed that it is cut. Others of the same source may be
-    /// others behind the same router.
-    fn cut_largest(&self, source: IpAddr) {
-        let lines = self.lines();
-        let of_source = lines
-            .iter()
-            .filter(|line| !line.0.hang_up.is_cancelled() && address::accountable(line.source().ip()) == source)
-            .map(|line| (line.unread_bytes(), line));
-        if of_source.clone().map(|(bytes, _)| bytes).sum::<usize>() <= self.0.allowance.unread_bytes {
-            return;
-        }
-        if let Some((_, line)) = of_source.max_by_key(|(bytes, _)| *bytes) {
-            line.hang_up("too much of its answers is not read");
-        }
-    }
-
-    fn lines(&self) -> Vec<Line> {
-        lock(&self.0.lines).iter().filter_map(Weak::upgrade).map(Line).collect()
-    }
-
-    /// Takes from what waits to be read by `source`.
-    fn take(&self, source: IpAddr, bytes: usize) {
-        let mut unread = lock(&self.0.unread_bytes);
-        if let Some(of_source) = unread.get_mut(&source) {
-            *of_source = of_source.saturating_sub(bytes);
-            if *of_source == 0 {
-                unread.remove(&source);
+            for account in self.0.of_sources.all() {
+                account.look(now, &self.0.allowance);
             }
         }
+    }
+}
+
+/// A connection in the ledger.
+pub(crate) struct Entry {
+    allowance: Allowance,
+    line: Line,
+    account: Arc<Account>,
+}
+
+impl Entry {
+    /// The connection.
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Of a request on its way, `now` bytes are held, and not `before` any more.
+    fn arriving(&self, before: usize, now: usize) {
+        let (counted_before, counted_now) = {
+            let mut usage = self.line.usage();
+            let counted_before = Usage::counted(usage.arriving_bytes);
+            usage.arriving_bytes = (usage.arriving_bytes + now).saturating_sub(before);
+            (counted_before, Usage::counted(usage.arriving_bytes))
+        };
+        if counted_now > counted_before {
+            self.hold(counted_now - counted_before);
+        } else {
+            self.account.let_go(counted_before - counted_now);
+        }
+    }
+
+    fn hold(&self, bytes: usize) {
+        self.account.hold(bytes, self.allowance.held_bytes);
     }
 }
 

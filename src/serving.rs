@@ -6,7 +6,6 @@ mod deadline;
 use std::{sync::Arc, time::Duration};
 
 use futures_core::future::BoxFuture;
-use futures_util::StreamExt as _;
 use tokio::{
     runtime::Handle,
     task::{AbortHandle, JoinSet},
@@ -76,32 +75,22 @@ impl Serving {
         let mut tasks = JoinSet::new();
         let mut handles = Vec::new();
         for (runtime, incoming, turns) in runtimes {
-            let entering = ledger.clone();
-            let passing = turns.clone();
-            let entered = incoming.map(move |conn| {
-                conn.map(|conn| {
-                    entering.enter(conn.line());
-                    match &turns {
-                        Some(turns) => conn.taking_turns(turns),
-                        None => conn,
-                    }
-                })
-            });
             let watched = ledger.clone();
             let watches = handles.is_empty();
             let server = connections::Server {
                 service: service.clone(),
                 allowed: Arc::clone(&allowed),
                 ledger: ledger.clone(),
+                turns: turns.clone(),
                 stop: stop.clone(),
             };
-            let serving = server.serve(entered.boxed());
+            let serving = server.serve(incoming);
             let serve = async move {
                 tokio::select! {
                     biased;
                     () = serving => {}
                     () = watched.watch(), if watches => {}
-                    () = pass(passing) => {}
+                    () = pass(turns) => {}
                 }
             };
             handles.push(tasks.spawn_on(serve, &runtime));

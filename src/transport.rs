@@ -22,12 +22,7 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint};
 
-use crate::{
-    client::CallError,
-    limits,
-    line::Line,
-    turns::{Share, Turns},
-};
+use crate::{client::CallError, limits, line::Line, turns::Share};
 
 /// A bidirectional stream of bytes.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -111,10 +106,10 @@ impl Conn {
         }
     }
 
-    /// The same connection, which reads and writes when its source has a turn at the thread that serves it.
+    /// The same connection, which reads and writes when its source has a turn at the thread that serves it, if sources take
+    /// turns there.
     #[must_use]
-    pub(crate) fn taking_turns(self, turns: &Turns) -> Self {
-        let share = Some(self.line.take_turns(turns));
+    pub(crate) fn taking_turns(self, share: Option<Share>) -> Self {
         Self { share, ..self }
     }
 
@@ -128,7 +123,7 @@ impl Conn {
         if self.hung_up.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        if let Some(share) = &self.share {
+        if let Some(share) = &mut self.share {
             ready!(share.poll_left(cx));
         }
         let done = ready!(work(Pin::new(&mut *self.io), cx));

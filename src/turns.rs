@@ -7,18 +7,18 @@
 //! thread.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
 use tokio::sync::Notify;
 
-use crate::{address, limits};
-
-/// Sources of which turns are remembered before a round ends for that reason alone.
-const REMEMBERED_SOURCES: usize = 1024;
+use crate::{limits, per_source::PerSource};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -30,19 +30,36 @@ pub(crate) struct Turns(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    accounts: Mutex<HashMap<IpAddr, Account>>,
-    /// A round is to end.
+    round: AtomicU64,
+    accounts: PerSource<Mutex<Account>>,
+    /// Those with connections that wait. Whoever has one of them locked may lock this, and not the other way round.
+    waiting: Mutex<Vec<Arc<Mutex<Account>>>>,
+    /// The round is to end.
     wanted: Notify,
 }
 
-/// What a source has taken of this round, and which of its connections wait for the next one.
+/// What a source has taken of a round, and which of its connections wait for the next one.
 #[derive(Debug, Default)]
 struct Account {
+    round: u64,
     taken: usize,
     waiting: VecDeque<Seat>,
+    /// Whether it is among those with connections that wait.
+    is_listed: bool,
 }
 
-/// Where a connection waits: who is to be woken, if it does.
+impl Account {
+    /// Turns that were taken of `round`.
+    fn taken_of(&mut self, round: u64) -> &mut usize {
+        if self.round != round {
+            self.round = round;
+            self.taken = 0;
+        }
+        &mut self.taken
+    }
+}
+
+/// Where somebody waits: who is to be woken, if anybody.
 type Seat = Arc<Mutex<Option<Waker>>>;
 
 impl Turns {
@@ -50,8 +67,8 @@ impl Turns {
     pub(crate) fn of(&self, ip: IpAddr) -> Share {
         Share {
             turns: self.clone(),
-            source: address::accountable(ip),
-            seat: Seat::default(),
+            account: self.0.accounts.of(ip, Mutex::default),
+            seat: None,
         }
     }
 
@@ -69,15 +86,18 @@ impl Turns {
 
     /// Gives every source new turns, and wakes as many of its connections as can have one; says whether some still wait.
     fn end_round(&self) -> bool {
+        self.0.round.fetch_add(1, Ordering::Relaxed);
         let mut woken = Vec::new();
-        let mut some_wait = false;
-        lock(&self.0.accounts).retain(|_, account| {
-            account.taken = 0;
-            let count = account.waiting.len().min(limits::TURNS_PER_SOURCE);
-            woken.extend(account.waiting.drain(..count));
-            some_wait |= !account.waiting.is_empty();
-            !account.waiting.is_empty()
-        });
+        let had_waiting = std::mem::take(&mut *lock(&self.0.waiting));
+        for account in had_waiting {
+            let mut of_source = lock(&account);
+            let count = of_source.waiting.len().min(limits::TURNS_PER_SOURCE);
+            woken.extend(of_source.waiting.drain(..count));
+            of_source.is_listed = !of_source.waiting.is_empty();
+            if of_source.is_listed {
+                lock(&self.0.waiting).push(Arc::clone(&account));
+            }
+        }
         for seat in woken {
             // Not while it is locked: whoever is woken may look at once.
             let waker = lock(&seat).take();
@@ -85,43 +105,61 @@ impl Turns {
                 waker.wake();
             }
         }
-        some_wait
+        !lock(&self.0.waiting).is_empty()
+    }
+
+    fn round(&self) -> u64 {
+        self.0.round.load(Ordering::Relaxed)
     }
 }
 
-/// What a connection has of the turns of its source.
+/// What a connection, or a request on it, has of the turns of its source.
 #[derive(Debug)]
 pub(crate) struct Share {
     turns: Turns,
-    source: IpAddr,
-    seat: Seat,
+    account: Arc<Mutex<Account>>,
+    /// Where it has waited, if it ever did.
+    seat: Option<Seat>,
 }
 
 impl Share {
+    /// A share of the same source for somebody who waits by himself.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            turns: self.turns.clone(),
+            account: Arc::clone(&self.account),
+            seat: None,
+        }
+    }
+
     /// Whether the source has a turn left; if not, the task is woken when it may have one.
-    pub(crate) fn poll_left(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut seat = lock(&self.seat);
-        if let Some(waker) = &mut *seat {
+    pub(crate) fn poll_left(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if let Some(seat) = &self.seat
+            && let Some(waker) = &mut *lock(seat)
+        {
             waker.clone_from(cx.waker());
             return Poll::Pending;
         }
-        let mut accounts = lock(&self.turns.0.accounts);
-        match accounts.get_mut(&self.source) {
-            Some(account) if account.taken >= limits::TURNS_PER_SOURCE => {
-                *seat = Some(cx.waker().clone());
-                account.waiting.push_back(Arc::clone(&self.seat));
-                Poll::Pending
-            }
-            Some(_) | None => Poll::Ready(()),
+        let mut account = lock(&self.account);
+        if *account.taken_of(self.turns.round()) < limits::TURNS_PER_SOURCE {
+            return Poll::Ready(());
         }
+        let seat = self.seat.get_or_insert_default();
+        *lock(seat) = Some(cx.waker().clone());
+        account.waiting.push_back(Arc::clone(seat));
+        if !account.is_listed {
+            account.is_listed = true;
+            lock(&self.turns.0.waiting).push(Arc::clone(&self.account));
+        }
+        Poll::Pending
     }
 
     /// Takes a turn that is left.
     pub(crate) fn take(&self) {
-        let mut accounts = lock(&self.turns.0.accounts);
-        let account = accounts.entry(self.source).or_default();
-        account.taken += 1;
-        if account.taken == limits::TURNS_PER_SOURCE || accounts.len() == REMEMBERED_SOURCES {
+        let mut account = lock(&self.account);
+        let taken = account.taken_of(self.turns.round());
+        *taken += 1;
+        if *taken == limits::TURNS_PER_SOURCE {
             self.turns.0.wanted.notify_one();
         }
     }
@@ -129,12 +167,12 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if lock(&self.seat).take().is_none() {
+        let Some(seat) = &self.seat else {
             return;
-        }
+        };
         // What is gone needs no turn.
-        if let Some(account) = lock(&self.turns.0.accounts).get_mut(&self.source) {
-            account.waiting.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
+        if lock(seat).take().is_some() {
+            lock(&self.account).waiting.retain(|other| !Arc::ptr_eq(other, seat));
         }
     }
 }
@@ -157,7 +195,7 @@ mod tests {
         }
     }
 
-    fn turn(share: &Share, waker: &Waker) -> bool {
+    fn turn(share: &mut Share, waker: &Waker) -> bool {
         let is_left = share.poll_left(&Context::from_waker(waker)).is_ready();
         if is_left {
             share.take();
@@ -171,10 +209,16 @@ mod tests {
         let turns = Turns::default();
         let bell = Arc::new(Bell::default());
         let waker = Waker::from(Arc::clone(&bell));
-        let crowd: Vec<Share> = (0..3 * limits::TURNS_PER_SOURCE).map(|_| turns.of(greedy)).collect();
-        let served = |crowd: &[Share]| crowd.iter().filter(|share| turn(share, &waker)).count();
-        assert_eq!(served(&crowd), limits::TURNS_PER_SOURCE);
-        assert!(turn(&turns.of(modest), &waker), "others have turns of their own");
+        let mut crowd: Vec<Share> = (0..3 * limits::TURNS_PER_SOURCE).map(|_| turns.of(greedy)).collect();
+        let served = |crowd: &mut [Share]| {
+            crowd
+                .iter_mut()
+                .map(|share| turn(share, &waker))
+                .filter(|had| *had)
+                .count()
+        };
+        assert_eq!(served(&mut crowd), limits::TURNS_PER_SOURCE);
+        assert!(turn(&mut turns.of(modest), &waker), "others have turns of their own");
 
         assert!(turns.end_round(), "a round is not enough for all");
         assert_eq!(
@@ -182,7 +226,7 @@ mod tests {
             limits::TURNS_PER_SOURCE,
             "who cannot have a turn sleeps on"
         );
-        let (first, others) = crowd.split_at(limits::TURNS_PER_SOURCE);
+        let (first, others) = crowd.split_at_mut(limits::TURNS_PER_SOURCE);
         assert_eq!(served(others), limits::TURNS_PER_SOURCE, "who has waited comes first");
         assert_eq!(served(first), 0);
     }
@@ -193,15 +237,20 @@ mod tests {
         let turns = Turns::default();
         let bell = Arc::new(Bell::default());
         let waker = Waker::from(Arc::clone(&bell));
-        let crowd: Vec<Share> = (0..2 * limits::TURNS_PER_SOURCE).map(|_| turns.of(source)).collect();
+        let mut crowd: Vec<Share> = (0..2 * limits::TURNS_PER_SOURCE).map(|_| turns.of(source)).collect();
         assert_eq!(
-            crowd.iter().filter(|share| turn(share, &waker)).count(),
+            crowd
+                .iter_mut()
+                .map(|share| turn(share, &waker))
+                .filter(|had| *had)
+                .count(),
             limits::TURNS_PER_SOURCE
         );
         drop(crowd);
         assert!(!turns.end_round());
         assert_eq!(bell.0.load(Ordering::Relaxed), 0);
-        assert!(lock(&turns.0.accounts).is_empty());
+        assert!(lock(&turns.0.waiting).is_empty());
+        assert!(turns.0.accounts.all().is_empty());
     }
 
     #[tokio::test]
@@ -211,7 +260,7 @@ mod tests {
         let _passing = tokio::spawn(turns.clone().pass());
         let taken = Arc::new(AtomicUsize::new(0));
         for _ in 0..20 * limits::TURNS_PER_SOURCE {
-            let (share, taken) = (turns.of(source), Arc::clone(&taken));
+            let (mut share, taken) = (turns.of(source), Arc::clone(&taken));
             tokio::spawn(async move {
                 loop {
                     std::future::poll_fn(|cx| share.poll_left(cx)).await;

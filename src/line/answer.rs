@@ -2,8 +2,8 @@
 
 use std::{
     convert::Infallible,
-    net::IpAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,13 +12,12 @@ use http_body::{Frame, SizeHint};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tonic::{Status, body::Body};
 
-use super::{Ledger, Line, Unread};
-use crate::{address, turns::Share};
+use super::{Entry, Unread};
+use crate::turns::Share;
 
 /// One answer on its way, from the request to the last byte.
 pub(crate) struct Answer {
-    ledger: Ledger,
-    line: Line,
+    entry: Arc<Entry>,
     number: u64,
     unread_bytes: usize,
     share: Option<Share>,
@@ -32,19 +31,18 @@ pub(crate) struct Answer {
 const PIECES_WITH_REQUEST: usize = 2;
 
 impl Answer {
-    /// A request for `path` has come on `line`.
-    pub(crate) fn begin(ledger: Ledger, line: Line, path: &str) -> Self {
+    /// A request for `path` has come on the connection of `entry`, where sources take turns if it has a share of them.
+    pub(crate) fn begin(entry: Arc<Entry>, share: Option<Share>, path: &str) -> Self {
         let number = {
-            let mut usage = line.usage();
+            let mut usage = entry.line.usage();
             usage.open_answers += 1;
             usage.last_answer += 1;
             usage.last_answer
         };
         Self {
-            is_long: ledger.0.allowance.long_answers.contains(&path),
-            ledger,
-            share: line.share(),
-            line,
+            is_long: entry.allowance.long_answers.contains(&path),
+            entry,
+            share,
             number,
             unread_bytes: 0,
             polls: 0,
@@ -59,7 +57,7 @@ impl Answer {
         response: impl Future<Output = Result<http::Response<Body>, Infallible>>,
     ) -> Result<http::Response<Body>, Infallible> {
         if self.is_long {
-            self.take_place().await;
+            self.place = self.entry.account.place().await;
         }
         self.turn().await;
         let response = response.await?;
@@ -72,22 +70,17 @@ impl Answer {
         }))
     }
 
-    /// Waits until the source has a place for a long answer.
-    async fn take_place(&mut self) {
-        self.place = self.ledger.0.places.take(self.account()).await;
-    }
-
     /// Waits until the source has a turn for the request.
-    async fn turn(&self) {
-        if let Some(share) = &self.share {
+    async fn turn(&mut self) {
+        if let Some(share) = &mut self.share {
             std::future::poll_fn(|cx| share.poll_left(cx)).await;
             share.take();
         }
     }
 
     /// Whether the source has a turn for the next piece.
-    fn poll_piece(&self, cx: &Context<'_>) -> Poll<()> {
-        match &self.share {
+    fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<()> {
+        match &mut self.share {
             Some(share) if self.polls >= PIECES_WITH_REQUEST => share.poll_left(cx),
             Some(_) | None => Poll::Ready(()),
         }
@@ -102,26 +95,21 @@ impl Answer {
         self.polls += 1;
     }
 
-    fn account(&self) -> IpAddr {
-        address::accountable(self.line.source().ip())
-    }
-
     pub(super) fn handed_over(&mut self, bytes: usize) {
         self.unread_bytes = bytes;
-        self.line.usage().unread.push(Unread {
+        self.entry.line.usage().unread.push(Unread {
             answer: self.number,
             since: Instant::now(),
             bytes,
         });
-        if self.ledger.add(self.account(), bytes) > self.ledger.0.allowance.unread_bytes {
-            self.ledger.cut_largest(self.account());
-        }
+        self.entry.hold(bytes);
     }
 
     pub(super) fn taken(&mut self) {
         if self.unread_bytes > 0 {
-            self.line.usage().unread.retain(|piece| piece.answer != self.number);
-            self.ledger.take(self.account(), std::mem::take(&mut self.unread_bytes));
+            let number = self.number;
+            self.entry.line.usage().unread.retain(|piece| piece.answer != number);
+            self.entry.account.let_go(std::mem::take(&mut self.unread_bytes));
         }
     }
 }
@@ -129,7 +117,7 @@ impl Answer {
 impl Drop for Answer {
     fn drop(&mut self) {
         self.taken();
-        let mut usage = self.line.usage();
+        let mut usage = self.entry.line.usage();
         usage.open_answers = usage.open_answers.saturating_sub(1);
         usage.idle_since = Instant::now();
     }
@@ -150,7 +138,7 @@ impl Attended {
         if !piece.is_empty() {
             self.answer.handed_over(piece.len());
         }
-        if piece.len() > self.answer.ledger.0.allowance.sent_ahead_bytes {
+        if piece.len() > self.answer.entry.allowance.sent_ahead_bytes {
             self.last = Some(piece.split_off(piece.len() - 1));
         }
         piece

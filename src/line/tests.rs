@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
-use h2::{RecvStream, client::SendRequest};
+use h2::{RecvStream, SendStream, client::SendRequest};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming, service::Routes};
+use tonic::{Request, Response, Status, Streaming, body::Body, service::Routes};
 
 use super::*;
 use crate::{
@@ -139,6 +139,20 @@ impl Client {
         Some(self.call(None).await?.into_body())
     }
 
+    /// Sends so many bytes of a longer request, which is given up when what is returned is dropped; `None` when the connection
+    /// is over.
+    async fn begin(&mut self, bytes: usize) -> Option<SendStream<Bytes>> {
+        let request = http::Request::post("http://server/p2pci.v1.FileTransfer/Download")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        let mut requests = self.requests.clone().ready().await.ok()?;
+        let (_answer, mut body) = requests.send_request(request.body(()).unwrap(), false).ok()?;
+        let mut piece = crate::wire::prefix::prefix(2 * bytes).to_vec();
+        piece.resize(bytes, 0);
+        body.send_data(piece.into(), false).ok()?;
+        Some(body)
+    }
+
     /// The same, with the head of the answer, for a client that waits for it so long.
     async fn call(&mut self, timeout: Option<&str>) -> Option<http::Response<RecvStream>> {
         let mut request = http::Request::post("http://server/p2pci.v1.FileTransfer/Download")
@@ -157,7 +171,7 @@ impl Client {
 
 const ALLOWANCE: Allowance = Allowance {
     unread: Duration::from_secs(40),
-    unread_bytes: 4 * CHUNK_BYTES,
+    held_bytes: 4 * CHUNK_BYTES,
     idle: Duration::from_secs(60),
     ping: limits::KEEPALIVE_TIMEOUT,
     sent_ahead_bytes: limits::ANSWERS_SENT_AHEAD_BYTES,
@@ -237,7 +251,7 @@ async fn what_waits_in_its_stream_counts_until_its_last_byte_is_read() {
 async fn what_waits_counts(allowance: Allowance) {
     let server = TestServer::start_with(1, allowance);
     let mut reading = server.connect().await;
-    for _ in 0..2 * ALLOWANCE.unread_bytes / CHUNK_BYTES {
+    for _ in 0..2 * ALLOWANCE.held_bytes / CHUNK_BYTES {
         let mut answer = reading.download().await.unwrap();
         let mut received = 0;
         while let Some(data) = answer.data().await {
@@ -260,7 +274,7 @@ async fn what_waits_counts(allowance: Allowance) {
 #[tokio::test(start_paused = true)]
 async fn a_source_waits_for_a_place_for_a_long_answer_and_is_told_when_that_takes_too_long() {
     let allowance = Allowance {
-        unread_bytes: usize::MAX,
+        held_bytes: usize::MAX,
         long_answers: &["/p2pci.v1.FileTransfer/Download"],
         ..ALLOWANCE
     };
@@ -311,20 +325,48 @@ async fn what_a_connection_held_that_was_cut_costs_no_other_one() {
     let ledger = Ledger::new(ALLOWANCE);
     let [hoarder, bystander] = ["127.0.0.1:5000", "127.0.0.1:5001"].map(|source| {
         let line = Line::new(source.parse().unwrap());
-        ledger.enter(&line);
-        line
+        ledger.enter(&line)
     });
-    let is_cut = |line: &Line| line.0.hang_up.is_cancelled();
-    let mut hoarded = Answer::begin(ledger.clone(), hoarder.clone(), "/any");
-    hoarded.handed_over(ALLOWANCE.unread_bytes + 1);
+    let is_cut = |entry: &Entry| entry.line.0.hang_up.is_cancelled();
+    let mut hoarded = Answer::begin(Arc::clone(&hoarder), None, "/any");
+    hoarded.handed_over(ALLOWANCE.held_bytes + 1);
     assert!(is_cut(&hoarder));
     // Nobody has dropped its answers yet.
-    let mut answer = Answer::begin(ledger.clone(), bystander.clone(), "/any");
-    answer.handed_over(ALLOWANCE.unread_bytes);
+    let mut answer = Answer::begin(Arc::clone(&bystander), None, "/any");
+    answer.handed_over(ALLOWANCE.held_bytes);
     assert!(!is_cut(&bystander));
     answer.taken();
-    answer.handed_over(ALLOWANCE.unread_bytes + 1);
+    answer.handed_over(ALLOWANCE.held_bytes + 1);
     assert!(is_cut(&bystander), "its own is too much");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_do_not_end_cost_the_connection_beyond_one_of_each() {
+    const BEGUN_BYTES: usize = 60_000;
+    let server = TestServer::start(ALLOWANCE);
+    let mut others = Vec::new();
+    for _ in 0..2 * ALLOWANCE.held_bytes / BEGUN_BYTES {
+        let mut client = server.connect().await;
+        let begun = client.begin(BEGUN_BYTES).await.unwrap();
+        others.push((client, begun));
+    }
+    let mut client = server.connect().await;
+    let mut begun = Vec::new();
+    for _ in 0..2 + ALLOWANCE.held_bytes / BEGUN_BYTES {
+        begun.push(client.begin(BEGUN_BYTES).await.unwrap());
+    }
+    client.ends_within(limits::REQUEST_TIMEOUT / 2).await;
+    assert!(others.iter().all(|(client, _)| !client.connection.is_finished()));
+
+    let source = |ledger: &Ledger| ledger.enter(&Line::new("127.0.0.1:5000".parse().unwrap()));
+    let ledger = Ledger::new(ALLOWANCE);
+    let entry = source(&ledger);
+    let mut body = Arriving::new(Body::empty(), Arc::clone(&entry));
+    body.holds(10 * ALLOWANCE.held_bytes);
+    drop(body);
+    let next = source(&ledger);
+    next.hold(ALLOWANCE.held_bytes);
+    assert!(!next.line.0.hang_up.is_cancelled(), "what is gone is held no more");
 }
 
 #[tokio::test(start_paused = true)]

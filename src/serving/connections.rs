@@ -21,8 +21,9 @@ use crate::{
     failure::{Failure, Reason},
     front_door::refusal,
     limits,
-    line::{Allowance, Answer, Ledger, Line},
+    line::{Allowance, Answer, Arriving, Entry, Ledger},
     transport::{Conn, Incoming},
+    turns::{Share, Turns},
 };
 
 /// Receive windows of both servers: requests are small, and ten thousand sessions must not cost gigabytes.
@@ -56,6 +57,8 @@ pub(super) struct Server<S> {
     pub(super) service: S,
     pub(super) allowed: Arc<AllowedSources>,
     pub(super) ledger: Ledger,
+    /// At the thread that serves them, where sources take turns.
+    pub(super) turns: Option<Turns>,
     pub(super) stop: CancellationToken,
 }
 
@@ -78,7 +81,7 @@ where
                 Some(ended) = connections.join_next() => tell_of_panic(ended),
                 conn = incoming.next() => match conn {
                     Some(Ok(conn)) => {
-                        let requests = self.requests(conn.line());
+                        let (conn, requests) = self.admit(conn);
                         connections.spawn(attend(http2.clone(), conn, requests, self.stop.clone()));
                     }
                     Some(Err(error)) => tracing::debug!(%error, "a connection could not be accepted"),
@@ -93,13 +96,18 @@ where
         }
     }
 
-    fn requests(&self, line: &Line) -> Requests<S> {
-        Requests {
+    fn admit(&self, conn: Conn) -> (Conn, Requests<S>) {
+        let entry = self.ledger.enter(conn.line());
+        let ip = entry.line().source().ip();
+        let share = self.turns.as_ref().map(|turns| turns.of(ip));
+        let conn = conn.taking_turns(share.as_ref().map(Share::another));
+        let requests = Requests {
             service: self.service.clone(),
-            ledger: self.ledger.clone(),
-            line: line.clone(),
-            refusal: refusal(&self.allowed, line.source().ip()),
-        }
+            entry,
+            share,
+            refusal: refusal(&self.allowed, ip),
+        };
+        (conn, requests)
     }
 }
 
@@ -136,8 +144,9 @@ where
 /// The requests of one connection.
 struct Requests<S> {
     service: S,
-    ledger: Ledger,
-    line: Line,
+    entry: Arc<Entry>,
+    /// From which each request has its own.
+    share: Option<Share>,
     /// Why none of them is served, if so.
     refusal: Option<Failure>,
 }
@@ -156,11 +165,12 @@ where
         if let Some(refusal) = &self.refusal {
             return Box::pin(ready(Ok(Status::from(refusal.clone()).into_http())));
         }
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| Body::new(Arriving::new(body, Arc::clone(&self.entry))));
         let within =
             deadline::of(request.headers()).map_or(limits::REQUEST_TIMEOUT, |asked| asked.min(limits::REQUEST_TIMEOUT));
-        request.extensions_mut().insert(self.line.clone());
-        let answer = Answer::begin(self.ledger.clone(), self.line.clone(), request.uri().path());
+        request.extensions_mut().insert(self.entry.line().clone());
+        let share = self.share.as_ref().map(Share::another);
+        let answer = Answer::begin(Arc::clone(&self.entry), share, request.uri().path());
         let response = self.service.clone().oneshot(request);
         Box::pin(async move {
             let answered = timeout(within, answer.with(response)).await;

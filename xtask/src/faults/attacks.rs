@@ -43,7 +43,7 @@ pub(super) const CHECKS: [Check; 33] = [
     check("trickle", 3, trickle::run),
     by_hand("window 0", stalls::window_zero),
     by_hand("slow listings", stalls::slow_reader),
-    by_hand("claims", stalls::claims),
+    by_hand("unended", stalls::unended),
     by_hand("Watch churn", churn::watches),
     by_hand("session churn", churn::sessions),
     check("64 sessions", 0, sessions::crowd),

@@ -25,8 +25,9 @@ const HEAD_BYTES: usize = 5;
 /// Numbers in one request, of which the index has nearly all.
 const NUMBERS: u64 = 10_000;
 
-/// Answers of one source that may lie unread at the registry, all its connections together.
-pub(super) const UNREAD_BYTES: u64 = 64 << 20;
+/// What the registry holds at most for one source, all its connections together, of answers that are not read and requests
+/// that do not end.
+pub(super) const HELD_BYTES: u64 = 64 << 20;
 
 // Codes of gRPC.
 const OK: u8 = 0;
@@ -60,7 +61,7 @@ pub(super) fn listings(bench: &Bench) -> Result<Outcome> {
 
 /// What a registry may hold for those who read as fast as they can, which is not as fast as it answers.
 const READ: Bounds = Bounds {
-    memory_bytes: UNREAD_BYTES + 2 * FEW_BYTES,
+    memory_bytes: HELD_BYTES + 2 * FEW_BYTES,
 };
 
 /// Asks for descriptors.

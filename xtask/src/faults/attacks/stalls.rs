@@ -1,4 +1,4 @@
-//! Streams that are opened to take what they ask for slowly, or never, and messages that never come.
+//! Streams that are opened to take what they ask for slowly, or never, and messages that never end.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::{
     arena::{self, Arena, Bounds, FEW_BYTES, Onslaught, Span},
     fates::Fates,
-    kinds::UNREAD_BYTES,
+    kinds::HELD_BYTES,
     link::{Link, readable, source},
 };
 use crate::{
@@ -25,12 +25,19 @@ const STREAMS: usize = 32;
 /// Connections from one address: as many as it may have.
 const CONNECTIONS: Amount = Amount { full: 256, short: 32 };
 
-/// Connections that announce messages, from several addresses.
-const CLAIMING_CONNECTIONS: Amount = Amount { full: 1_000, short: 50 };
-const CLAIMING_PER_ADDRESS: usize = 200;
+/// Connections that begin messages, from several addresses.
+const BEGINNING_CONNECTIONS: Amount = Amount {
+    full: 1_000,
+    short: 100,
+};
+const BEGINNING_PER_ADDRESS: usize = 200;
 
-/// The largest message that the registry reads, and so makes room for.
-const CLAIMED_BYTES: u32 = 64 << 10;
+/// What a stream may carry that the registry has not answered, its first window, less a byte: of the longest messages that fit
+/// in, the last byte is never sent.
+const BEGUN_BYTES: usize = (64 << 10) - 1;
+
+/// What of it is of no account: one such message of each connection.
+const FREE_BYTES: u64 = 64 << 10;
 
 /// How long an answer may lie unread, and how much later its connection must be closed at the latest: the registry looks once a
 /// second, and this machine may be slow.
@@ -38,7 +45,7 @@ const UNREAD_LIMIT: Duration = Duration::from_secs(75 + 10);
 
 /// How long streams are held open, in seconds: until the registry has closed all of them, or only to see what they cost.
 const HELD: Amount = Amount { full: 90, short: 3 };
-const CLAIM_HELD: Amount = Amount { full: 15, short: 3 };
+const BEGUN_HELD: Amount = Amount { full: 15, short: 3 };
 
 /// What a slow reader takes of each connection, in bytes per look, and the time between two looks.
 const SLOWLY_BYTES: usize = 256;
@@ -46,13 +53,14 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Answers that nobody reads, and what the streams themselves cost that they belong to.
 const HOLDING: Bounds = Bounds {
-    memory_bytes: UNREAD_BYTES + 4 * FEW_BYTES,
+    memory_bytes: HELD_BYTES + 4 * FEW_BYTES,
 };
 
 /// Streams that are opened, and what becomes of them.
 struct Hold {
     links: Vec<Link>,
     opened: Duration,
+    poured_bytes: u64,
 }
 
 /// Asks for the whole index on all streams, with no window at all for the answers.
@@ -92,26 +100,35 @@ pub(super) fn slow_reader(bench: &Bench) -> Result<Outcome> {
     })
 }
 
-/// Announces the largest message on all streams, and sends none of it.
-pub(super) fn claims(bench: &Bench) -> Result<Outcome> {
-    let connections = bench.pick(CLAIMING_CONNECTIONS);
-    let claimed = u64::try_from(connections * STREAMS)? * u64::from(CLAIMED_BYTES);
+/// Sends all but the last byte of the longest message, on all streams.
+pub(super) fn unended(bench: &Bench) -> Result<Outcome> {
+    let connections = bench.pick(BEGINNING_CONNECTIONS);
+    let addresses = u64::try_from(connections.div_ceil(BEGINNING_PER_ADDRESS))?;
     let bounds = Bounds {
-        memory_bytes: claimed + claimed / 10,
+        memory_bytes: addresses * HELD_BYTES + u64::try_from(connections)? * FREE_BYTES + 2 * FEW_BYTES,
     };
     arena::under(bench, bounds, |arena| {
-        let claim = http2::message_head(false, CLAIMED_BYTES);
-        let opening = opening(arena, USUAL_WINDOW, "/p2pci.v1.Registry/Register", &claim, 0)?;
-        let mut hold = Hold::open(arena, connections, |index| index / CLAIMING_PER_ADDRESS, &opening)?;
-        hold.read_until(&Span::of(seconds(arena, CLAIM_HELD)))?;
-        let ended: u64 = hold.links.iter().map(|link| link.received.ended_streams).sum();
+        let opening = opening(arena, USUAL_WINDOW, "/p2pci.v1.Registry/Register", &[], 0)?;
+        let mut hold = Hold::open(arena, connections, |index| index / BEGINNING_PER_ADDRESS, &opening)?;
+        let span = Span::of(seconds(arena, BEGUN_HELD));
+        let mut message = http2::message_head(false, u32::try_from(BEGUN_BYTES + 1)?);
+        message.resize(BEGUN_BYTES, 0);
+        hold.pour(&message, &span)?;
+        hold.read_until(&span)?;
+        let left = hold.links.iter().filter(|link| link.end().is_none());
+        let (left, ended) = left.fold((0, 0), |(left, ended), link| {
+            (left + STREAMS as u64, ended + link.received.ended_streams)
+        });
         ensure!(
-            arena.is_short || ended == hold.streams(),
-            "{ended} of {} streams have ended on which no message came",
-            hold.streams()
+            arena.is_short || ended == left,
+            "{ended} of {left} streams have ended on which no message came to its end"
         );
-        let mut told = hold.onslaught("streams that announce 64 KiB")?;
-        told.told = format!("{ended} of the streams ended; {}", told.told);
+        let mut told = hold.onslaught("streams that do not end a message of 64 KiB")?;
+        told.told = format!(
+            "{} MiB sent; {ended} streams ended; {}",
+            hold.poured_bytes >> 20,
+            told.told
+        );
         Ok(told)
     })
 }
@@ -124,11 +141,17 @@ fn seconds(arena: &Arena, amount: Amount) -> Duration {
 fn opening(arena: &Arena, window: u32, path: &str, body: &[u8], flags: u8) -> Result<Vec<u8>> {
     let head = http2::request_head(path, &arena.target.to_string(), &[])?;
     let mut bytes = http2::greeting(&[(INITIAL_WINDOW_SIZE, window)])?;
-    for stream in (1..).step_by(2).take(STREAMS) {
+    for stream in stream_numbers() {
         bytes.extend(http2::frame(HEADERS, END_HEADERS, stream, &head)?);
-        bytes.extend(http2::data_frames(stream, flags, body)?.concat());
+        if !body.is_empty() {
+            bytes.extend(http2::data_frames(stream, flags, body)?.concat());
+        }
     }
     Ok(bytes)
+}
+
+fn stream_numbers() -> impl Iterator<Item = u32> {
+    (1..).step_by(2).take(STREAMS)
 }
 
 impl Hold {
@@ -144,11 +167,42 @@ impl Hold {
         Ok(Self {
             links,
             opened: start.elapsed(),
+            poured_bytes: 0,
         })
     }
 
-    fn streams(&self) -> u64 {
-        (self.links.len() * STREAMS) as u64
+    /// Sends the same bytes on all streams, as fast as connections have room for them.
+    fn pour(&mut self, bytes: &[u8], span: &Span) -> Result<()> {
+        let mut frames = Vec::new();
+        for stream in stream_numbers() {
+            frames.extend(http2::data_frames(stream, 0, bytes)?);
+        }
+        let mut sent = vec![0; self.links.len()];
+        while !span.is_over() {
+            let mut is_done = true;
+            for (link, sent) in self.links.iter_mut().zip(&mut sent) {
+                while let Some(frame) = frames.get(*sent).filter(|_| link.end().is_none()) {
+                    is_done = false;
+                    let room = i64::try_from(frame.len())?;
+                    if link.window < room || !link.send(frame, span)? {
+                        break;
+                    }
+                    link.window -= room;
+                    self.poured_bytes += frame.len() as u64;
+                    *sent += 1;
+                }
+            }
+            if is_done {
+                break;
+            }
+            for place in readable(self.links.iter())? {
+                if let Some(link) = self.links.get_mut(place) {
+                    link.read()?;
+                    link.reply();
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Reads whatever comes, until all connections have ended or the time is over.
