@@ -108,6 +108,9 @@ fn unseen_documents(view: &View, peer: &Peer, was: &PeerTruth) -> Vec<Violation>
         let what = format!("at {:?}, {} was {id}, and not {}", view.began, peer.name, session.id);
         return vec![violation("identity", what)];
     }
+    if view.unknown.contains(peer.name) {
+        return Vec::new();
+    }
     let unseen = session.announced.iter().filter(|(key, since)| {
         let is_held = view.holders.get(key).is_some_and(|names| names.contains(peer.name));
         is_old(**since) && !was.removed.contains_key(key) && !is_held
@@ -150,6 +153,9 @@ pub(crate) fn check_healed(view: &View, peers: &[Peer]) -> Vec<Violation> {
             None => violations.push(violation("comes back", format!("{} is not registered", peer.name))),
             Some((_, Reachability::Reachable)) => {}
             Some((_, other)) => violations.push(violation("comes back", format!("{} is {other:?}", peer.name))),
+        }
+        if view.unknown.contains(peer.name) {
+            continue;
         }
         let held = match documents::files(&peer.folder) {
             Ok(files) => files.into_keys().collect::<BTreeSet<String>>(),

@@ -38,7 +38,7 @@ use tokio::{
 use crate::{
     documents, mirror,
     network::{dialer, listen},
-    truth::{Download, PeerTruth, Session, SharedTruth, View, now},
+    truth::{Download, PeerTruth, Session, SharedTruth, Source, View, now},
 };
 
 /// The registry's host.
@@ -58,7 +58,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 
-type Software = Result<(), Box<dyn Error>>;
+pub(crate) type Software = Result<(), Box<dyn Error>>;
 
 pub(crate) fn registry_url() -> RegistryUrl {
     RegistryUrl {
@@ -335,7 +335,13 @@ pub(crate) async fn observe(truth: SharedTruth) -> Software {
     loop {
         let began = now();
         if let Ok(Ok((peers, holders))) = timeout(LOOK_TIMEOUT, look()).await {
-            truth.lock().views.push(View { began, peers, holders });
+            truth.lock().views.push(View {
+                source: Source::Look,
+                began,
+                peers,
+                holders,
+                unknown: BTreeSet::new(),
+            });
         }
         sleep(LOOK_INTERVAL).await;
     }

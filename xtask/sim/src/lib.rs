@@ -12,6 +12,7 @@ mod network;
 mod script;
 mod system;
 mod truth;
+mod watcher;
 mod world;
 
 pub use self::{checker::Violation, world::Outcome};

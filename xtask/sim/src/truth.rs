@@ -41,14 +41,26 @@ pub(crate) struct Session {
     pub(crate) announced: BTreeMap<DocumentKey, Time>,
 }
 
-/// What a client saw that asked the registry for everything.
+/// How a client came to know something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// It asked for everything.
+    Look,
+    /// It was told of each change.
+    Watch,
+}
+
+/// What a client knew.
 #[derive(Debug)]
 pub(crate) struct View {
+    pub(crate) source: Source,
     pub(crate) began: Time,
     /// The active peers, by name.
     pub(crate) peers: BTreeMap<String, (SessionId, Reachability)>,
     /// Who holds what.
     pub(crate) holders: BTreeMap<DocumentKey, BTreeSet<String>>,
+    /// The peers of whose documents it knew nothing.
+    pub(crate) unknown: BTreeSet<String>,
 }
 
 /// A download that a peer was told to make.
@@ -68,6 +80,8 @@ pub(crate) struct Truth {
     pub(crate) peers: Vec<PeerTruth>,
     /// Not yet looked at by the checker.
     pub(crate) views: Vec<View>,
+    /// What a client was told that cannot be, after what it was told before.
+    pub(crate) untrue: Vec<String>,
     pub(crate) downloads: Vec<Download>,
     /// What the liar sent instead of documents.
     pub(crate) lies: usize,

@@ -2,7 +2,11 @@
 
 mod faults;
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, anyhow};
 use peer::known::Memory;
@@ -15,7 +19,8 @@ use crate::{
     hosts::{self, OBSERVER, Order, Orders, Peer, REGISTRY},
     liar::{self, LIAR},
     script::{Deed, FAULTS_END, PEERS, QUIET_START, Script},
-    truth::{PeerTruth, SharedTruth, Time, View},
+    truth::{PeerTruth, SharedTruth, Source, Time, View},
+    watcher::{self, WATCHER},
 };
 
 /// The grain of time. Finer ones make a simulation slower.
@@ -49,7 +54,7 @@ pub struct Outcome {
     pub violations: Vec<Violation>,
     /// What happened, a line each, with the time in seconds.
     pub trace: Vec<String>,
-    /// Times that a client looked at the registry.
+    /// Times that what a client knew of the index was checked.
     pub views: usize,
     /// Downloads that were asked for, and those of them that came.
     pub downloads: (usize, usize),
@@ -69,7 +74,7 @@ struct World<'a> {
     registry_down: u32,
     violations: Vec<Violation>,
     views: usize,
-    last_view: Option<View>,
+    last_views: BTreeMap<Source, View>,
     /// The first of the downloads of the end.
     last_downloads: usize,
 }
@@ -143,6 +148,8 @@ impl World<'_> {
         }
         let of_observer = truth.clone();
         sim.host(OBSERVER, move || hosts::observe(of_observer.clone()));
+        let of_watcher = truth.clone();
+        sim.host(WATCHER, move || watcher::run(of_watcher.clone()));
         Ok(Self {
             sim,
             truth,
@@ -154,7 +161,7 @@ impl World<'_> {
             registry_down: 0,
             violations: Vec::new(),
             views: 0,
-            last_view: None,
+            last_views: BTreeMap::new(),
             last_downloads: 0,
         })
     }
@@ -178,12 +185,20 @@ impl World<'_> {
             self.sim
                 .step()
                 .map_err(|error| anyhow!("at {:?}: {error}", self.now()))?;
-            let views = std::mem::take(&mut self.truth.lock().views);
+            let (views, untrue) = {
+                let mut truth = self.truth.lock();
+                (std::mem::take(&mut truth.views), std::mem::take(&mut truth.untrue))
+            };
+            let untrue = untrue.into_iter().map(|what| Violation {
+                invariant: "what is told follows",
+                what,
+            });
+            self.violate(untrue.collect());
             for view in views {
                 let found = checker::check_view(&view, &self.truth.lock(), &self.peers, &self.ways, self.loses);
                 self.violate(found);
                 self.views += 1;
-                self.last_view = Some(view);
+                self.last_views.insert(view.source, view);
             }
         }
         Ok(())
@@ -234,18 +249,22 @@ impl World<'_> {
         self.pass(now + HEALING)?;
         // A look that began before would not count.
         let since = self.now();
-        self.last_view = None;
+        self.last_views.clear();
+        let sources = [Source::Look, Source::Watch];
         self.pass_unless(since + 2 * LATENCY + Duration::from_secs(3), |world| {
-            world.last_view.as_ref().is_some_and(|view| view.began >= since)
+            let is_new = |source| world.last_views.get(source).is_some_and(|view| view.began >= since);
+            sources.iter().all(is_new)
         })?;
-        let found = match &self.last_view {
-            Some(view) => checker::check_healed(view, &self.peers),
-            None => vec![Violation {
-                invariant: "comes back",
-                what: "the registry does not answer".to_owned(),
-            }],
-        };
-        self.violate(found);
+        for source in sources {
+            let found = match self.last_views.get(&source) {
+                Some(view) => checker::check_healed(view, &self.peers),
+                None => vec![Violation {
+                    invariant: "comes back",
+                    what: format!("the registry does not answer: {source:?}"),
+                }],
+            };
+            self.violate(found);
+        }
         let found = checker::check_files(&self.peers, &BTreeSet::new());
         self.violate(found);
         Ok(())
