@@ -1,6 +1,6 @@
 //! Where the registry is: `http://HOST:PORT`, as users write it.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
 use crate::{limits, text::excerpt};
 
@@ -45,6 +45,9 @@ impl FromStr for RegistryUrl {
         }
         let parsed: http::uri::Authority = authority.parse().map_err(|_| malformed())?;
         let literal = parsed.host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        if !literal.is_none_or(is_ipv6) {
+            return Err(malformed());
+        }
         let host = literal.unwrap_or(parsed.host()).to_owned();
         let has_port = parsed.as_str().len() > parsed.host().len();
         let port = if has_port {
@@ -57,6 +60,12 @@ impl FromStr for RegistryUrl {
         }
         Ok(Self { host, port })
     }
+}
+
+/// Whether a text is an IPv6 address, with or without a zone (RFC 6874).
+fn is_ipv6(literal: &str) -> bool {
+    let (address, zone) = literal.split_once('%').unwrap_or((literal, "any"));
+    address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty()
 }
 
 impl fmt::Display for RegistryUrl {
@@ -82,6 +91,7 @@ mod tests {
             ("10.0.0.1:80", "http://10.0.0.1:80"),
             ("http://[::1]:7734", "http://[::1]:7734"),
             ("::1", "http://[::1]:7734"),
+            ("[fe80::1%eth0]", "http://[fe80::1%eth0]:7734"),
         ];
         for (text, expected) in table {
             assert_eq!(text.parse::<RegistryUrl>().unwrap().to_string(), expected, "{text}");
@@ -103,6 +113,9 @@ mod tests {
             "http://x/y",
             "host[]",
             "[[::1]]",
+            "[%]",
+            "[::1%]",
+            "[registry]",
         ] {
             assert!(
                 matches!(text.parse::<RegistryUrl>(), Err(UrlError::Malformed(_))),
