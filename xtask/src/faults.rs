@@ -42,9 +42,9 @@ pub struct Options {
     /// Fewer rounds, several checks at a time, and none that says little in a few seconds
     #[arg(long)]
     short: bool,
-    /// Run only the checks whose name contains this
+    /// Run only the checks whose name contains this; can be given several times
     #[arg(long, value_name = "WORD")]
-    only: Option<String>,
+    only: Vec<String>,
     /// What random faults are drawn from; a check that draws some tells its seed
     #[arg(long)]
     seed: Option<u64>,
@@ -55,7 +55,7 @@ impl Options {
     pub fn short() -> Self {
         Self {
             short: true,
-            only: None,
+            only: Vec::new(),
             seed: None,
         }
     }
@@ -126,14 +126,17 @@ const GROUPS: [&[Check]; 5] = [
 /// Runs the checks, all of them even when one fails.
 pub fn run(options: &Options) -> Result<Outcome> {
     let bench = Bench::new(options)?;
-    let wanted = |check: &&Check| match &options.only {
-        Some(word) => check.name.contains(word),
-        None => check.in_short || !options.short,
-    };
-    let checks: Vec<&Check> = GROUPS.iter().copied().flatten().filter(wanted).collect();
-    if checks.is_empty() {
-        bail!("no check has that in its name");
+    let all: Vec<&Check> = GROUPS.iter().copied().flatten().collect();
+    for word in &options.only {
+        if !all.iter().any(|check| check.name.contains(word)) {
+            bail!("no check has \"{word}\" in its name");
+        }
     }
+    let is_wanted = |check: &&Check| {
+        let is_named = options.only.iter().any(|word| check.name.contains(word));
+        is_named || options.only.is_empty() && (check.in_short || !options.short)
+    };
+    let checks: Vec<&Check> = all.into_iter().filter(is_wanted).collect();
     let start = wait::now();
     let results = if options.short {
         let lane = |lane| checks.iter().copied().filter(|check| check.lane == lane).collect();
