@@ -224,6 +224,30 @@ mod tests {
         assert_eq!(Reason::from_wire("NO_SUCH_REASON"), None);
     }
 
+    /// What programs act on, written down once more.
+    #[test]
+    fn each_reason_has_its_code() {
+        let of = |reason: &str| match reason {
+            "INVALID_REQUEST" | "HELLO_EXPECTED" | "HELLO_REPEATED" => 3,
+            "HELLO_TIMEOUT" => 4,
+            "RFC_NOT_FOUND" | "DOCUMENT_NOT_FOUND" | "PEER_NOT_FOUND" => 5,
+            "NAME_TAKEN" | "ADDRESS_TAKEN" => 6,
+            "ADDRESS_NOT_ALLOWED" | "SOURCE_NOT_ALLOWED" => 7,
+            "MESSAGE_TOO_LARGE" | "LIMIT_EXCEEDED" | "OVERLOADED" | "TOO_SLOW" => 8,
+            "UNSUPPORTED_VERSION" => 9,
+            "SUPERSEDED" => 10,
+            "OFFSET_OUT_OF_RANGE" => 11,
+            "INTERNAL" => 13,
+            "SHUTTING_DOWN" => 14,
+            "DOCUMENT_CHANGED" => 15,
+            other => panic!("{other} has no code here"),
+        };
+        for reason in Reason::ALL {
+            let status = Status::from(Failure::new(*reason, "why"));
+            assert_eq!(i32::from(status.code()), of(reason.as_str()), "{reason:?}");
+        }
+    }
+
     #[test]
     fn a_status_carries_the_whole_failure() {
         let failure = Failure::new(Reason::LimitExceeded, "too many")

@@ -238,21 +238,29 @@ impl Entry {
 
     /// Of a request on its way, `now` bytes are held, and not `before` any more.
     fn arriving(&self, before: usize, now: usize) {
-        let (counted_before, counted_now) = {
+        let is_too_much = {
+            // What is added by one thread, another one takes away: the sum must follow in the same order.
             let mut usage = self.line.usage();
             let counted_before = Usage::counted(usage.arriving_bytes);
             usage.arriving_bytes = (usage.arriving_bytes + now).saturating_sub(before);
-            (counted_before, Usage::counted(usage.arriving_bytes))
+            let counted_now = Usage::counted(usage.arriving_bytes);
+            match counted_now.checked_sub(counted_before) {
+                Some(more) => self.account.add(more) > self.allowance.held_bytes,
+                None => {
+                    self.account.let_go(counted_before - counted_now);
+                    false
+                }
+            }
         };
-        if counted_now > counted_before {
-            self.hold(counted_now - counted_before);
-        } else {
-            self.account.let_go(counted_before - counted_now);
+        if is_too_much {
+            self.account.cut_largest(self.allowance.held_bytes);
         }
     }
 
     fn hold(&self, bytes: usize) {
-        self.account.hold(bytes, self.allowance.held_bytes);
+        if self.account.add(bytes) > self.allowance.held_bytes {
+            self.account.cut_largest(self.allowance.held_bytes);
+        }
     }
 }
 

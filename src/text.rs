@@ -11,6 +11,13 @@ pub fn escaped(text: &str) -> Escaped<'_> {
     Escaped(text)
 }
 
+/// The same of each line of a text: the ends of lines stay.
+#[must_use]
+pub fn escaped_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| escaped(line).to_string()).collect();
+    lines.join("\n")
+}
+
 /// The start of `text`, escaped: at most `most_bytes` bytes, and a `…` where something is left out. How an error repeats what
 /// it is about: escapes are up to eight times as long as what they stand for.
 #[must_use]
@@ -80,6 +87,11 @@ mod tests {
             escaped("a\u{202e}b\u{9b}31m\n").to_string(),
             "a\\u{202e}b\\u{9b}31m\\u{a}"
         );
+    }
+
+    #[test]
+    fn lines_end_where_they_did() {
+        assert_eq!(escaped_lines("a\u{1b}[2J\r\n\nb\n"), "a\\u{1b}[2J\\u{d}\n\nb\n");
     }
 
     /// Any characters. What proptest draws as a `String` holds none of those that act.

@@ -1,6 +1,7 @@
 //! The command line, as typed and as checked.
 
 use std::{
+    io::{self, Write as _},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -8,7 +9,14 @@ use std::{
 use clap::{
     ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum, builder::Resettable,
 };
-use p2p_ci::{digest::DigestPrefix, document::Format, identity::PeerName, registry_url::RegistryUrl};
+use p2p_ci::{
+    address::is_host,
+    digest::DigestPrefix,
+    document::Format,
+    identity::{PeerName, SessionId},
+    registry_url::RegistryUrl,
+    text::escaped_lines,
+};
 
 use crate::{
     mirror::Compress,
@@ -22,8 +30,8 @@ const REGISTRY_VARIABLE: &str = "P2PCI_REGISTRY";
 /// The environment's name for what is uploaded at most.
 const MAX_UPLOAD_VARIABLE: &str = "P2PCI_MAX_UPLOAD";
 
-/// The commands that share.
-const SHARING_COMMANDS: [&str; 3] = ["join", "mirror", "shell"];
+/// The environment's name for the state folder.
+const STATE_VARIABLE: &str = "P2PCI_STATE_DIR";
 
 /// The exit codes, as `--help` shows them.
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 usage, 3 not found (no active peer has it), \
@@ -48,24 +56,57 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line, or tells what is wrong with it and ends the process. An empty `P2PCI_REGISTRY` or
-    /// `P2PCI_MAX_UPLOAD` counts as none.
+    /// Reads the command line, or tells what is wrong with it and ends the process. An empty `P2PCI_REGISTRY`,
+    /// `P2PCI_MAX_UPLOAD` or `P2PCI_STATE_DIR` counts as none.
     #[must_use]
     pub fn read() -> Self {
         let mut command = Self::command();
-        let is_empty = |variable| std::env::var_os(variable).is_some_and(|value| value.is_empty());
-        if is_empty(REGISTRY_VARIABLE) {
-            command = command.mut_arg("registry", |arg| arg.env(Resettable::Reset));
+        let is_empty = |variable: &str| std::env::var_os(variable).is_some_and(|value| value.is_empty());
+        let variables = [
+            (REGISTRY_VARIABLE, "registry"),
+            (MAX_UPLOAD_VARIABLE, "max_upload"),
+            (STATE_VARIABLE, "state_dir"),
+        ];
+        for (_, argument) in variables.into_iter().filter(|(variable, _)| is_empty(variable)) {
+            command = without_environment(command, argument);
         }
-        if is_empty(MAX_UPLOAD_VARIABLE) {
-            for sharing in SHARING_COMMANDS {
-                command = command.mut_subcommand(sharing, |command| {
-                    command.mut_arg("max_upload", |arg| arg.env(Resettable::Reset))
-                });
-            }
-        }
-        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+        let matches = command.try_get_matches();
+        matches
+            .and_then(|matches| Self::from_arg_matches(&matches))
+            .unwrap_or_else(|error| end(&error))
     }
+}
+
+/// Has an argument of the program and of its commands no value from the environment.
+fn without_environment(command: clap::Command, argument: &str) -> clap::Command {
+    let has_it = |command: &clap::Command| command.get_arguments().any(|arg| arg.get_id() == argument);
+    let without = |command: clap::Command| command.mut_arg(argument, |arg| arg.env(Resettable::Reset));
+    let commands: Vec<String> = command
+        .get_subcommands()
+        .filter(|command| has_it(command))
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let command = if has_it(&command) { without(command) } else { command };
+    let in_subcommand = |command: clap::Command, name: String| command.mut_subcommand(name, without);
+    commands.into_iter().fold(command, in_subcommand)
+}
+
+/// Tells what is wrong with the command line, or what was asked for of it, and ends the process. What would act on the
+/// terminal is shown without colours.
+fn end(error: &clap::Error) -> ! {
+    let shown = told(error);
+    if shown == error.render().to_string() {
+        error.exit();
+    }
+    // Where nobody can be told, the exit code says it.
+    let _ = io::stderr().write_all(shown.as_bytes());
+    std::process::exit(error.exit_code());
+}
+
+/// What is wrong with a command line, with nothing in it that acts on a terminal but ends of lines.
+#[must_use]
+pub fn told(error: &clap::Error) -> String {
+    escaped_lines(&error.render().to_string())
 }
 
 /// What a peer can do.
@@ -103,7 +144,7 @@ pub struct SharingArgs {
     #[arg(long, value_name = "IP:PORT", value_parser = parse_address)]
     pub listen: Option<SocketAddr>,
     /// Tells others this address instead of the one that the registry sees; its operator must allow that.
-    #[arg(long, value_name = "IP:PORT", conflicts_with = "advertise_port", value_parser = parse_address)]
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "advertise_port", value_parser = parse_advertised)]
     pub advertise: Option<SocketAddr>,
     /// Tells others this port instead of the one that is listened on, for a forwarded port.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
@@ -131,7 +172,7 @@ pub struct SharingArgs {
 #[derive(Debug, Clone, Args)]
 pub struct StateArgs {
     /// Remembers digests and the peer's address here [default: $XDG_STATE_HOME/p2pci, or ~/.local/state/p2pci].
-    #[arg(long, env = "P2PCI_STATE_DIR", value_name = "DIR")]
+    #[arg(long, env = STATE_VARIABLE, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
 }
 
@@ -201,7 +242,7 @@ pub struct GetArgs {
     #[arg(long)]
     pub format: Option<Format>,
     /// Only from this peer: its name, its id or its address.
-    #[arg(long, value_name = "PEER")]
+    #[arg(long, value_name = "PEER", value_parser = parse_peer)]
     pub from: Option<String>,
     /// Only the document whose digest starts with these digits.
     #[arg(long, value_name = "PREFIX")]
@@ -304,6 +345,29 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         "use IP:PORT, for example 127.0.0.1:5000, 0.0.0.0:5000 or [::]:5000; port 0 lets the system choose".to_owned()
     })
+}
+
+/// An address under which others are to find this peer: of one host, and with a port that an ordinary user can serve on.
+fn parse_advertised(text: &str) -> Result<SocketAddr, String> {
+    let usual = "an address that others can reach, with a port from 1024 on, for example 192.0.2.7:5000";
+    let address = text
+        .parse::<SocketAddr>()
+        .map_err(|_| format!("use IP:PORT, {usual}"))?;
+    if is_host(address.ip()) && address.port() >= 1024 {
+        Ok(address)
+    } else {
+        Err(format!("nobody can be told that; use {usual}"))
+    }
+}
+
+/// How people name a peer: its name, its id or its address.
+fn parse_peer(text: &str) -> Result<String, String> {
+    let is_known_by = text.parse::<PeerName>().is_ok() || text.parse::<SessionId>().is_ok();
+    if is_known_by || text.parse::<SocketAddr>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err("this is no peer's name, id or address; `peer peers` lists them".to_owned())
+    }
 }
 
 fn parse_single(text: &str) -> Result<WantedNumber, String> {

@@ -3,6 +3,7 @@
 //! A holder that is gone or slow costs the bytes not yet received only: the next one, which holds the *same digest*,
 //! goes on at the offset. A holder whose bytes do not have that digest costs all of them.
 
+mod blame;
 mod candidates;
 mod floor;
 mod sink;
@@ -20,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::sink::Sink;
 pub(crate) use self::sink::blocking;
-use self::{candidates::Candidates, floor::Floor};
+use self::{blame::Blame, candidates::Candidates, floor::Floor};
 use crate::{
     known::{BAN_S, Memory, STRIKE_SPAN_S, STRIKES},
     library::{StoreError, Stored, Target},
@@ -51,6 +52,15 @@ pub struct Detour {
     pub holder: Holder,
     /// What it did.
     pub error: HolderError,
+}
+
+impl Detour {
+    fn of(holder: &Holder, error: HolderError) -> Self {
+        Self {
+            holder: holder.clone(),
+            error,
+        }
+    }
 }
 
 /// Why one holder could not be used.
@@ -198,14 +208,16 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
         .holders
         .iter()
         .partition(|holder| job.memory.is_banned(holder));
-    detours.extend(banned.into_iter().map(|holder| Detour {
-        holder: holder.clone(),
-        error: HolderError::Banned,
-    }));
+    detours.extend(banned.into_iter().map(|holder| Detour::of(holder, HolderError::Banned)));
     let mut holders = Candidates::new(trusted);
+    let mut blame = Blame::default();
     while let Some(holder) = holders.next().await {
+        let before = sink.written();
         match receive(dialer, holder, &job, &mut sink, &mut received_bytes).await {
             Ok(modified) => {
+                if let Some(liar) = blame.settled(holder) {
+                    strike(job.memory, liar);
+                }
                 let replace = job.replace;
                 match sink.commit(modified.or(document.modified), replace).await {
                     Ok(Stored { path, was_there, .. }) => {
@@ -224,6 +236,7 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
             }
             Err(Stop::Mixed) => {
                 sink.restart().await?;
+                blame.mixed(holder);
                 holders.again(holder);
             }
             Err(Stop::Holder(error)) => {
@@ -234,21 +247,27 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
                     continue;
                 }
                 tracing::info!(holder = %holder.name, address = %holder.address, document = %id.key, %error, "holder failed");
+                if matches!(error, HolderError::Lied(_)) {
+                    strike(job.memory, holder);
+                }
                 if is_lie(&error) {
                     sink.restart().await?;
+                    blame.dropped();
+                } else if sink.written() > before {
+                    blame.sent(holder);
                 }
-                if matches!(error, HolderError::Lied(_)) && job.memory.strike(holder) {
-                    tracing::warn!(holder = %holder.name, address = %holder.address, "too many lies; left alone for a while");
-                }
-                detours.push(Detour {
-                    holder: holder.clone(),
-                    error,
-                });
+                detours.push(Detour::of(holder, error));
             }
             Err(Stop::Store(error)) => return Err(error.into()),
         }
     }
     Err(FetchError::Holders(detours))
+}
+
+fn strike(memory: &Memory, holder: &Holder) {
+    if memory.strike(holder) {
+        tracing::warn!(holder = %holder.name, address = %holder.address, "too many lies; left alone for a while");
+    }
 }
 
 /// How long things really take, which paused test clocks must not change.

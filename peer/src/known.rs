@@ -31,6 +31,10 @@ pub const STRIKE_SPAN_S: i64 = 600;
 /// of use again.
 pub const BAN_S: i64 = 600;
 
+/// Peers of which lies of late are remembered before peers without any: half of all, so that liars do not crowd out those who
+/// can be asked.
+const MAX_LIARS: usize = MAX_KNOWN_PEERS / 2;
+
 /// A peer that the registry named, or that was downloaded from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPeer {
@@ -54,6 +58,13 @@ impl KnownPeer {
             .last()
             .is_some_and(|last| (0..BAN_S).contains(&now.0.saturating_sub(last.0)));
         lasts && self.lies.iter().filter(counts).count() >= STRIKES
+    }
+
+    /// Whether it lied so recently that it may be banned for that, now or after another lie.
+    fn lied_of_late(&self, now: UnixSeconds) -> bool {
+        let span = STRIKE_SPAN_S.max(BAN_S);
+        let last = self.lies.last();
+        last.is_some_and(|last| (0..span).contains(&now.0.saturating_sub(last.0)))
     }
 
     fn is_remembered(&self, now: UnixSeconds) -> bool {
@@ -115,7 +126,44 @@ impl KnownPeers {
             lies,
         };
         self.peers.insert(0, peer);
-        self.peers.truncate(MAX_KNOWN_PEERS);
+        self.make_room(now);
+    }
+
+    /// Forgets those who were named longest ago while there are too many: of those who have not lied of late, unless there are
+    /// too many of the others.
+    fn make_room(&mut self, now: UnixSeconds) {
+        while self.peers.len() > MAX_KNOWN_PEERS {
+            let liars = self.peers.iter().filter(|peer| peer.lied_of_late(now)).count();
+            let may_go = |peer: &KnownPeer| peer.lied_of_late(now) == (liars > MAX_LIARS);
+            let Some(at) = self.peers.iter().rposition(may_go) else {
+                return;
+            };
+            self.peers.remove(at);
+        }
+    }
+
+    /// Adds what another command has remembered meanwhile.
+    pub fn merge(&mut self, other: Self, now: UnixSeconds) {
+        self.registry = self.registry.or(other.registry);
+        for theirs in other.peers {
+            if let Some(ours) = self.at(&theirs.holder).and_then(|at| self.peers.get_mut(at)) {
+                ours.lies = all_of(&ours.lies, &theirs.lies);
+                if theirs.seen > ours.seen {
+                    (ours.holder, ours.seen) = (theirs.holder, theirs.seen);
+                }
+                continue;
+            }
+            match self.named(&theirs.holder.name) {
+                Some(at) if self.peers.get(at).is_some_and(|ours| ours.seen >= theirs.seen) => {}
+                Some(at) => {
+                    self.peers.remove(at);
+                    self.peers.push(theirs);
+                }
+                None => self.peers.push(theirs),
+            }
+        }
+        self.peers.sort_by_key(|peer| std::cmp::Reverse(peer.seen));
+        self.make_room(now);
     }
 
     fn named(&self, name: &PeerName) -> Option<usize> {
@@ -152,6 +200,20 @@ impl KnownPeers {
             .filter(|peer| peer.is_remembered(now) && !peer.is_banned(now));
         asked.map(|peer| peer.holder.clone()).collect()
     }
+}
+
+/// The last [`STRIKES`] of the lies that either of two commands knows of. Those of one second may be the same ones.
+fn all_of(ours: &[UnixSeconds], theirs: &[UnixSeconds]) -> Vec<UnixSeconds> {
+    let mut all = ours.to_vec();
+    for (at, lie) in theirs.iter().enumerate() {
+        let earlier = theirs.iter().take(at).filter(|other| *other == lie).count();
+        if ours.iter().filter(|other| *other == lie).count() <= earlier {
+            all.push(*lie);
+        }
+    }
+    all.sort();
+    all.drain(..all.len().saturating_sub(STRIKES));
+    all
 }
 
 #[cfg(test)]
@@ -224,5 +286,61 @@ mod tests {
             !known.is_banned(&away, after(last)),
             "who takes a name takes no blame along"
         );
+    }
+
+    #[test]
+    fn a_crowd_excuses_no_liar_and_liars_crowd_nobody_out() {
+        let liar = holder("liar", "10.0.0.1:4001");
+        let mut known = KnownPeers::default();
+        for _ in 0..STRIKES {
+            for n in 0..2 * MAX_KNOWN_PEERS {
+                known.learn(&holder(&format!("p{n}"), &format!("10.0.1.1:{}", 2000 + n)), NOW);
+            }
+            known.strike(&liar, NOW);
+        }
+        assert!(known.is_banned(&liar, NOW));
+        for n in 0..2 * MAX_KNOWN_PEERS {
+            known.strike(&holder(&format!("l{n}"), &format!("10.0.2.1:{}", 2000 + n)), NOW);
+        }
+        assert_eq!(known.peers().len(), MAX_KNOWN_PEERS);
+        let honest = known.peers().iter().filter(|peer| peer.lies.is_empty()).count();
+        assert!(honest >= MAX_KNOWN_PEERS - MAX_LIARS - 1, "{honest}");
+        for n in 0..MAX_KNOWN_PEERS {
+            known.learn(
+                &holder(&format!("p{n}"), &format!("10.0.1.1:{}", 2000 + n)),
+                after(BAN_S),
+            );
+        }
+        assert!(
+            known.peers().iter().all(|peer| peer.lies.is_empty()),
+            "all is forgotten in time"
+        );
+    }
+
+    #[test]
+    fn what_two_commands_remember_comes_together() {
+        let (alice, bob) = (holder("alice", "10.0.0.1:4001"), holder("bob", "10.0.0.2:4002"));
+        let mut first = KnownPeers::default();
+        first.learn(&alice, NOW);
+        let mut second = first.clone();
+        first.strike(&alice, after(1));
+        second.strike(&alice, after(1));
+        second.strike(&alice, after(1));
+        second.strike(&alice, after(2));
+        second.learn(&bob, after(3));
+        let moved = holder("bob", "10.0.0.9:4009");
+        first.learn(&moved, after(4));
+        first.merge(second.clone(), after(5));
+        assert!(first.is_banned(&alice, after(5)), "{first:?}");
+        assert_eq!(
+            first.to_ask(after(5)),
+            std::slice::from_ref(&moved),
+            "who moved is known once"
+        );
+        let once = first.clone();
+        first.merge(second.clone(), after(5));
+        assert_eq!(first, once, "twice is once");
+        second.merge(first, after(5));
+        assert_eq!(second.to_ask(after(5)), [moved]);
     }
 }

@@ -56,7 +56,8 @@ use self::{
     writers::{Intake, Writers},
 };
 use crate::{
-    fetch::blocking,
+    fetch::{HolderError, blocking},
+    known,
     library::{Library, StoreError, Target},
     limits,
 };
@@ -85,6 +86,8 @@ pub struct Mirror {
     pub replace: bool,
     /// When holders are asked to compress what they send.
     pub compress: Compress,
+    /// What is known of holders that lied.
+    pub known: known::Memory,
     /// Ends the mirror early.
     pub stop: CancellationToken,
 }
@@ -115,6 +118,9 @@ pub enum MirrorError {
 /// How often it is looked whether a holder can be asked that could not before.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long it is waited before the registry is watched again that has ended a watch, or had no room for one.
+const WATCH_PAUSE: Duration = Duration::from_secs(5);
+
 /// What workers and writers share.
 struct Shared {
     dialer: Dialer,
@@ -123,6 +129,7 @@ struct Shared {
     library: Library,
     replace: bool,
     compress: Compress,
+    known: known::Memory,
     stop: CancellationToken,
     /// Ends everything because the target has failed.
     failed: CancellationToken,
@@ -172,7 +179,9 @@ impl Shared {
 
     /// A holder has sent wrong bytes.
     fn wrong(&self, origin: &Origin, index: usize, what: &str) {
-        origin.lied();
+        if self.known.strike(&origin.holder) {
+            origin.ban();
+        }
         let problem = Problem {
             message: format!("{}: wrong bytes, {what}", origin.holder.name),
             integrity: true,
@@ -244,6 +253,7 @@ impl Mirror {
         summary.failed = failed;
         Ok(summary)
     }
+
     fn shared(&self, registry: IpAddr, observer: Arc<dyn Observer>) -> Shared {
         Shared {
             dialer: Arc::clone(&self.dialer),
@@ -252,6 +262,7 @@ impl Mirror {
             library: self.library.clone(),
             replace: self.replace,
             compress: self.compress,
+            known: self.known.clone(),
             stop: self.stop.clone(),
             failed: CancellationToken::new(),
             failure: Mutex::new(None),
@@ -274,7 +285,13 @@ async fn work(shared: &Arc<Shared>, intake: Intake) {
         if !shared.stop.is_cancelled() {
             let idle = shared.plan().idle_holders(shared.now());
             for holder in idle {
-                if workers.len() < limits::MIRROR_HOLDERS {
+                if shared.known.is_banned(&holder) {
+                    let problem = Problem {
+                        message: format!("{}: {}", holder.name, HolderError::Banned),
+                        integrity: false,
+                    };
+                    shared.plan().lost(holder.id, &problem);
+                } else if workers.len() < limits::MIRROR_HOLDERS {
                     shared.plan().set_active(holder.id, true);
                     workers.spawn(Worker::new(Arc::clone(shared), holder, intake.clone()).run());
                 }
@@ -304,18 +321,24 @@ async fn work(shared: &Arc<Shared>, intake: Intake) {
 /// Adds peers to the plan that announce what is wanted while it runs. Where the registry has no room for one more who
 /// watches, the holders that were known at first have to do.
 async fn follow(shared: &Shared, client: &RegistryClient) -> Infallible {
-    let mut neighbours = Neighbours::default();
-    match client.watch().await {
-        Ok(mut events) => {
-            while let Ok(Some(event)) = events.next().await {
-                for News { holder, format, ranges } in neighbours.apply(event) {
-                    shared.plan().announced(&holder, format, &ranges);
-                }
-            }
+    loop {
+        match watch(shared, client).await {
+            Ok(()) => tracing::info!("the registry has ended the watch"),
+            Err(error) => tracing::info!(%error, "cannot watch the registry"),
         }
-        Err(error) => tracing::info!(%error, "cannot watch the registry"),
+        tokio::time::sleep(WATCH_PAUSE).await;
     }
-    std::future::pending().await
+}
+
+async fn watch(shared: &Shared, client: &RegistryClient) -> Result<(), CallError> {
+    let mut neighbours = Neighbours::default();
+    let mut events = client.watch().await?;
+    while let Some(event) = events.next().await? {
+        for News { holder, format, ranges } in neighbours.apply(event) {
+            shared.plan().announced(&holder, format, &ranges);
+        }
+    }
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,12 +1,13 @@
 //! Which address is handed out for a peer.
 //!
 //! It is the source address that the registry saw with the port that the peer declared, so that nobody can send
-//! downloaders to a third party. Another address is taken only inside the ranges that the operator named.
+//! downloaders to a third party. Another address is taken only inside the ranges that the operator named, and never one that
+//! means another machine to whoever advertises it: the registry, which connects back, would ask itself or its own link.
 
 use std::net::{SocketAddr, UdpSocket};
 
 use ipnet::IpNet;
-use p2p_ci::message::Hello;
+use p2p_ci::{address::reaches, message::Hello};
 
 use crate::error::HelloError;
 
@@ -31,7 +32,8 @@ impl Admission {
     ///
     /// # Errors
     ///
-    /// [`HelloError::ObserverAdvertises`], [`HelloError::AdvertiseNotAllowed`], [`HelloError::OwnAddress`].
+    /// [`HelloError::ObserverAdvertises`], [`HelloError::AdvertiseNotAllowed`], [`HelloError::AdvertiseElsewhere`],
+    /// [`HelloError::OwnAddress`].
     pub fn address_of(&self, hello: &Hello, source: SocketAddr) -> Result<Option<SocketAddr>, HelloError> {
         let Some(port) = hello.port else {
             return match hello.advertise {
@@ -40,6 +42,9 @@ impl Admission {
             };
         };
         let address = match hello.advertise {
+            Some(address) if !reaches(source.ip(), address.ip()) => {
+                return Err(HelloError::AdvertiseElsewhere(address));
+            }
             Some(address) if self.allow_advertise.iter().any(|range| range.contains(&address.ip())) => address,
             Some(address) => return Err(HelloError::AdvertiseNotAllowed(address)),
             None => SocketAddr::new(source.ip(), port),
@@ -103,13 +108,7 @@ mod tests {
             admission.address_of(&hello(40123, Some(inside)), source),
             Ok(Some(address(inside)))
         );
-        for outside in [
-            "203.0.114.0:5000",
-            "192.0.2.9:5000",
-            "127.0.0.1:5000",
-            "169.254.169.254:5000",
-            "[::1]:5000",
-        ] {
+        for outside in ["203.0.114.0:5000", "192.0.2.9:5000"] {
             assert_eq!(
                 admission.address_of(&hello(40123, Some(outside)), source),
                 Err(HelloError::AdvertiseNotAllowed(address(outside)))
@@ -119,6 +118,22 @@ mod tests {
             admission.address_of(&hello(0, Some(inside)), source),
             Err(HelloError::ObserverAdvertises)
         );
+    }
+
+    #[test]
+    fn no_range_lets_somebody_elsewhere_have_the_registry_ask_itself_or_its_link() {
+        let any = ["0.0.0.0/0", "::/0"].map(|range| range.parse().unwrap());
+        let admission = Admission::new(any.to_vec(), address("192.0.2.1:7734"));
+        let told = |source: &str, text: &str| admission.address_of(&hello(40123, Some(text)), address(source));
+        for own in ["127.0.0.1:9200", "[::1]:9200", "169.254.169.254:8080", "[fe80::1]:8080"] {
+            let refused = Err(HelloError::AdvertiseElsewhere(address(own)));
+            assert_eq!(told("192.0.2.9:55555", own), refused);
+            assert_eq!(told("10.0.0.9:55555", own), refused);
+        }
+        let neighbour = "127.0.0.2:9200";
+        assert_eq!(told("127.0.0.1:55555", neighbour), Ok(Some(address(neighbour))));
+        let site = "10.0.0.7:5000";
+        assert_eq!(told("192.0.2.9:55555", site), Ok(Some(address(site))));
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! The command line, and the validated configuration that comes out of it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    io::{self, Write as _},
+    net::{IpAddr, SocketAddr},
+};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, builder::Resettable};
 use ipnet::IpNet;
-use p2p_ci::{limits::REGISTRY_PORT, registry_url::RegistryUrl};
+use p2p_ci::{limits::REGISTRY_PORT, registry_url::RegistryUrl, text::escaped_lines};
 
 use crate::limits::{CONNECTIONS_PER_ADDRESS, SESSIONS_PER_ADDRESS, WATCHERS};
+
+/// The environment's name for the registry.
+const REGISTRY_VARIABLE: &str = "P2PCI_REGISTRY";
 
 /// The central index of P2P-CI: knows which peers are active, and which RFCs each of them serves.
 #[derive(Debug, Parser)]
@@ -20,6 +26,36 @@ pub struct Args {
     pub serve: ServeArgs,
 }
 
+impl Args {
+    /// Reads the command line, or tells what is wrong with it and ends the process. An empty `P2PCI_REGISTRY` counts as none.
+    #[must_use]
+    pub fn read() -> Self {
+        let mut command = Self::command();
+        if std::env::var_os(REGISTRY_VARIABLE).is_some_and(|value| value.is_empty()) {
+            command = command.mut_subcommand("healthcheck", |command| {
+                command.mut_arg("registry", |arg| arg.env(Resettable::Reset))
+            });
+        }
+        let matches = command.try_get_matches();
+        matches
+            .and_then(|matches| Self::from_arg_matches(&matches))
+            .unwrap_or_else(|error| end(&error))
+    }
+}
+
+/// Tells what is wrong with the command line, or what was asked for of it, and ends the process. What would act on the
+/// terminal is shown without colours.
+fn end(error: &clap::Error) -> ! {
+    let told = error.render().to_string();
+    let shown = escaped_lines(&told);
+    if shown == told {
+        error.exit();
+    }
+    // Where nobody can be told, the exit code says it.
+    let _ = io::stderr().write_all(shown.as_bytes());
+    std::process::exit(error.exit_code());
+}
+
 /// What the registry does instead of serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -29,7 +65,7 @@ pub enum Command {
         #[arg(
             long,
             value_name = "URL",
-            env = "P2PCI_REGISTRY",
+            env = REGISTRY_VARIABLE,
             default_value = "http://127.0.0.1:7734"
         )]
         registry: RegistryUrl,

@@ -88,6 +88,8 @@ pub enum HelloError {
     ObserverAdvertises,
     /// The address to hand out is in no range that the operator allows.
     AdvertiseNotAllowed(SocketAddr),
+    /// The address to hand out means another machine to whoever asks for it than to the registry.
+    AdvertiseElsewhere(SocketAddr),
     /// The address to hand out is the registry's own.
     OwnAddress(SocketAddr),
 }
@@ -242,6 +244,14 @@ fn of_hello(error: &HelloError) -> Failure {
             format!(
                 "{address} may not be handed out: only the observed address is, unless the registry's operator \
                  allows others with --allow-advertise CIDR; leave the advertised address out"
+            ),
+        )
+        .with_field("advertise_address"),
+        HelloError::AdvertiseElsewhere(address) => Failure::new(
+            Reason::AddressNotAllowed,
+            format!(
+                "{address} may not be handed out: it is for one machine or one link only, and you come from another; \
+                 leave the advertised address out"
             ),
         )
         .with_field("advertise_address"),

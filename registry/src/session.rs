@@ -254,9 +254,10 @@ where
                 self.announces
                     .check(amount, self.started.elapsed())
                     .map_err(|retry_after| RegistryError::AnnouncesTooFast { retry_after })?;
+                // What is refused is looked at as well.
+                self.announces.spend(amount);
                 let total = self.membership.announce(documents)?;
                 self.environment.effects.note(decoded.elapsed());
-                self.announces.spend(amount);
                 Ok(RegistryReply::Announced(total))
             }
             PeerRequest::Withdraw(keys, formats) => {

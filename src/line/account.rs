@@ -48,12 +48,10 @@ impl Account {
         });
     }
 
-    /// Adds to what is held for the source, which may be `allowed_bytes`.
-    pub(super) fn hold(&self, bytes: usize, allowed_bytes: usize) {
+    /// Adds to what is held for the source; returns how much that is now.
+    pub(super) fn add(&self, bytes: usize) -> usize {
         let before = self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > allowed_bytes {
-            self.cut_largest(allowed_bytes);
-        }
+        before.saturating_add(bytes)
     }
 
     /// Takes from what is held for the source.
@@ -64,7 +62,7 @@ impl Account {
     /// Hangs up on the connection for which most is held, unless those that are left are within what is allowed: what one of
     /// them held counts until its task has noticed that it is cut. Others of the same source may be others behind the same
     /// router.
-    fn cut_largest(&self, allowed_bytes: usize) {
+    pub(super) fn cut_largest(&self, allowed_bytes: usize) {
         let lines: Vec<Line> = lock(&self.lines)
             .iter()
             .filter_map(Weak::upgrade)

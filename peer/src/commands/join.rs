@@ -114,6 +114,7 @@ fn start_mirroring(
         selection: Selection::default(),
         replace: false,
         compress: Compress::Auto,
+        known: context.memory.clone(),
         stop: stop.clone(),
     };
     let context = context.clone();

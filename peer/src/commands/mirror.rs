@@ -3,26 +3,27 @@
 mod report;
 
 use std::{
+    convert::Infallible,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use p2p_ci::{
-    client::{
-        CallError,
-        registry::{RegistryClient, WatchEvents},
-    },
     document::Document,
     message::{Holder, Reachability, WatchEvent},
     shutdown::Signals,
 };
-use tokio::{sync::broadcast::error::RecvError, time::Instant};
+use tokio::{
+    sync::{Notify, broadcast::error::RecvError},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use self::report::report;
 use super::{Context, blocking, durability_of, join::node_config, open_library};
 use crate::{
+    backoff::Backoff,
     config::MirrorArgs,
     error::{Exit, PeerError},
     library::Target,
@@ -38,6 +39,11 @@ use crate::{
 /// Failures that are shown one by one; the rest is counted.
 const SHOWN_FAILURES: usize = 10;
 
+/// Between two rounds of which the first has found nothing, at least: whoever announces what nobody can have must not drive
+/// all who mirror. Each one more that finds nothing doubles it, up to the most.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+const MOST_PAUSE: Duration = Duration::from_secs(30);
+
 /// A pause after asking the registry failed, so that one that is away is not asked without end.
 const PAUSE_WITHOUT_REGISTRY: Duration = Duration::from_secs(5);
 
@@ -50,10 +56,14 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
     let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
     let mut output = Output::standard(args.target.json);
     let selection = selection_of(args)?;
-    let client = context.connect().await?;
+    let state = StateDir::resolve(&args.sharing.state)?;
+    let context = &context.remembering(&state);
+    let client = tokio::select! {
+        client = context.connect() => client?,
+        _ = signals.next() => return Ok(Exit::Interrupted),
+    };
     let (to, durability) = (args.target.to.clone(), durability_of(&args.target));
     let target = blocking("opening the target folder", move || Target::open(&to, durability)).await??;
-    let state = StateDir::resolve(&args.sharing.state)?;
     let (library, _report) = tokio::select! {
         opened = open_library(&args.target.to, state.path(), &mut output) => opened?,
         _ = signals.next() => return Ok(Exit::Interrupted),
@@ -72,16 +82,18 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
         selection,
         replace: args.target.force,
         compress: args.compress,
+        known: context.memory.clone(),
         stop: CancellationToken::new(),
     };
     let bars = Arc::new(Bars::new(&output));
+    let sharing = follow(node.as_ref(), &bars);
     let began = Instant::now();
     let result = {
         let running = mirror.run(&client, Arc::clone(&bars) as Arc<dyn Observer>);
         tokio::pin!(running);
         tokio::select! {
             result = &mut running => result,
-            part = broken(node.as_ref()) => return Err(PeerError::Broken(part)),
+            part = sharing => return Err(PeerError::Broken(part)),
             _ = signals.next() => {
                 mirror.stop.cancel();
                 signals.or_exit(running).await
@@ -95,6 +107,8 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
     for line in bars.notes() {
         output.message(line);
     }
+    let (memory, registry) = (context.memory.clone(), context.registry.clone());
+    blocking("remembering peers", move || memory.save(&registry)).await?;
     let summary = result.map_err(|error| explained(context, error))?;
     report(&summary, began.elapsed(), &mut output)
 }
@@ -124,16 +138,27 @@ fn selection_of(args: &MirrorArgs) -> Result<Selection, PeerError> {
     })
 }
 
-/// Waits until a part has failed without which this peer is none; for ever where nothing is shared.
-async fn broken(node: Option<&Node>) -> &'static str {
-    let Some(mut events) = node.map(Node::events) else {
-        return std::future::pending().await;
-    };
-    loop {
-        match events.recv().await {
-            Ok(NodeEvent::Broken(part)) => return part,
-            Ok(_) | Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return std::future::pending().await,
+/// Notes once why nothing is shared, if so, and waits until a part has failed without which this peer is none; for ever where
+/// nothing is to be shared.
+fn follow(node: Option<&Node>, bars: &Arc<Bars>) -> impl Future<Output = &'static str> + use<> {
+    // From now on: nothing that the node tells meanwhile is missed.
+    let events = node.map(Node::events);
+    let bars = Arc::clone(bars);
+    async move {
+        let Some(mut events) = events else {
+            return std::future::pending().await;
+        };
+        let mut told = None;
+        loop {
+            match events.recv().await {
+                Ok(NodeEvent::Broken(part)) => return part,
+                Ok(NodeEvent::Refused(failure)) if told != Some(failure.reason) => {
+                    told = Some(failure.reason);
+                    bars.note(&format!("nothing is shared meanwhile: {failure}"));
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return std::future::pending().await,
+            }
         }
     }
 }
@@ -193,57 +218,53 @@ impl Observer for Bars {
 
 /// Mirrors into a shared folder for as long as it is shared: at once, and whenever peers come or announce.
 pub(super) async fn keep_mirroring(context: Context, mirror: Mirror) {
-    /// Announcements come in bursts; one round takes them all.
-    const BURST: Duration = Duration::from_millis(250);
-    /// Rounds without a reason, as a safety net.
-    const ROUND: Duration = Duration::from_secs(60);
     let stop = mirror.stop.clone();
-    let mut told = None;
-    let rounds = async {
-        loop {
-            match one_round(&context, &mirror).await {
-                Ok(mut watched) => {
-                    told = None;
-                    wait_for_news(&mut watched, ROUND).await;
-                }
-                Err(error) => {
-                    // What is still so is said once.
-                    let error = error.to_string();
-                    if told.as_ref() != Some(&error) {
-                        tracing::warn!(%error, "mirroring pauses");
-                    }
-                    told = Some(error);
-                    tokio::time::sleep(PAUSE_WITHOUT_REGISTRY).await;
-                }
-            }
-            tokio::time::sleep(BURST).await;
-        }
-    };
+    let news = Notify::new();
     tokio::select! {
-        () = rounds => {}
+        never = rounds(&context, &mirror, &news) => match never {},
+        never = tell_news(&context, &news) => match never {},
         () = stop.cancelled() => {}
     }
 }
 
-/// What happens at the registry since a round began.
-struct Watched {
-    /// None where the registry has no room for one more who watches.
-    events: Option<WatchEvents>,
-    /// Keeps the connection.
-    _client: RegistryClient,
+/// Goes round after round. Each costs the registry a list of all that it knows, so the more of them have found nothing, the
+/// longer it takes until the next one, whoever announces what.
+async fn rounds(context: &Context, mirror: &Mirror, news: &Notify) -> Infallible {
+    /// Announcements come in bursts; one round takes them all.
+    const BURST: Duration = Duration::from_millis(250);
+    /// Rounds without a reason, as a safety net.
+    const ROUND: Duration = Duration::from_secs(60);
+    let mut in_vain = Backoff::new(LEAST_PAUSE, MOST_PAUSE);
+    let mut told = None;
+    loop {
+        match one_round(context, mirror).await {
+            Ok(fetched) => {
+                told = None;
+                if fetched > 0 {
+                    in_vain.reset();
+                } else {
+                    tokio::time::sleep(in_vain.next(rand::random::<f64>())).await;
+                }
+                // Either there is something new, or it is time to look.
+                let _ = tokio::time::timeout(ROUND, news.notified()).await;
+            }
+            Err(error) => {
+                // What is still so is said once.
+                let error = error.to_string();
+                if told.as_ref() != Some(&error) {
+                    tracing::warn!(%error, "mirroring pauses");
+                }
+                told = Some(error);
+                tokio::time::sleep(PAUSE_WITHOUT_REGISTRY).await;
+            }
+        }
+        tokio::time::sleep(BURST).await;
+    }
 }
 
-async fn one_round(context: &Context, mirror: &Mirror) -> Result<Watched, PeerError> {
+/// Downloads what is missing now; returns how many documents that were.
+async fn one_round(context: &Context, mirror: &Mirror) -> Result<u64, PeerError> {
     let client = context.connect().await?;
-    // Before the round, so that nothing is missed which is announced meanwhile.
-    let events = match client.watch().await {
-        Ok(events) => Some(events),
-        Err(CallError::Refused(failure)) => {
-            tracing::info!(%failure, "cannot watch the registry");
-            None
-        }
-        Err(error) => return Err(context.registry_error(error)),
-    };
     let summary = mirror
         .run(&client, Arc::new(Log))
         .await
@@ -254,32 +275,35 @@ async fn one_round(context: &Context, mirror: &Mirror) -> Result<Watched, PeerEr
     if summary.fetched > 0 {
         tracing::info!(documents = summary.fetched, bytes = summary.bytes, "mirrored");
     }
-    Ok(Watched {
-        events,
-        _client: client,
-    })
+    Ok(summary.fetched)
 }
 
-/// Waits until something new may be had, or `at_most` is over.
-async fn wait_for_news(watched: &mut Watched, at_most: Duration) {
-    let Some(events) = &mut watched.events else {
-        return tokio::time::sleep(at_most).await;
-    };
-    let news = async {
-        while let Some(event) = events.next().await? {
-            if matches!(
-                event,
-                WatchEvent::Announced(_) | WatchEvent::Reachability(_, Reachability::Reachable) | WatchEvent::Reset
-            ) {
-                break;
-            }
+/// Tells whenever something new may be had. It reads what the registry tells also while a round goes on: who does not is cut
+/// off.
+async fn tell_news(context: &Context, news: &Notify) -> Infallible {
+    loop {
+        if let Err(error) = watch_for_news(context, news).await {
+            tracing::debug!(%error, "cannot watch the registry");
         }
-        Ok::<(), CallError>(())
-    };
-    if let Ok(Err(error)) = tokio::time::timeout(at_most, news).await {
-        tracing::debug!(%error, "cannot watch the registry");
         tokio::time::sleep(PAUSE_WITHOUT_REGISTRY).await;
     }
+}
+
+async fn watch_for_news(context: &Context, news: &Notify) -> Result<(), PeerError> {
+    let client = context.connect().await?;
+    let broken = |error| context.registry_error(error);
+    let mut events = client.watch().await.map_err(broken)?;
+    // Nobody knows what happened before.
+    news.notify_one();
+    while let Some(event) = events.next().await.map_err(broken)? {
+        if matches!(
+            event,
+            WatchEvent::Announced(_) | WatchEvent::Reachability(_, Reachability::Reachable) | WatchEvent::Reset
+        ) {
+            news.notify_one();
+        }
+    }
+    Ok(())
 }
 
 /// Follows a mirror in the log.

@@ -294,7 +294,11 @@ impl Shell {
             state_file,
             ..
         } = self;
-        context.registry = registry.unwrap_or(context.registry);
+        if let Some(registry) = registry {
+            context.registry = registry;
+            // What one registry told of peers is nothing that another one is to be believed.
+            context = context.remembering(&state_dir);
+        }
         output.lines(format_args!("connecting to {}", context.registry))?;
         node.shutdown(RECONNECT_GRACE).await;
         let mut shell = Self::start(context, sharing, library, target, state_dir)?;

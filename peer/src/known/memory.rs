@@ -1,6 +1,7 @@
 //! A handle on what is remembered, and the file that keeps it.
 
 use std::{
+    fs::{File, TryLockError},
     io,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
@@ -8,7 +9,8 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::SystemTime,
+    thread,
+    time::{Duration, SystemTime},
 };
 
 use p2p_ci::{digest::Sha256, document::UnixSeconds, message::Holder, registry_url::RegistryUrl, text::escaped};
@@ -128,9 +130,45 @@ impl Memory {
         if !self.is_news.swap(false, Ordering::Relaxed) {
             return;
         }
-        let kept = kept(&self.lock(), registry);
-        if let Err(error) = write(path, &kept) {
+        if let Err(error) = self.write(path, registry) {
+            self.is_news.store(true, Ordering::Relaxed);
             tracing::debug!(path = %escaped(&path.to_string_lossy()), %error, "what is known of peers is not kept");
+        }
+    }
+
+    /// Adds what is known here to what other commands have written meanwhile.
+    fn write(&self, path: &Path, registry: &RegistryUrl) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        crate::state::create_private(folder)?;
+        let _lock = lock_file(&path.with_extension("lock"))?;
+        let theirs = read(path).unwrap_or_default();
+        let kept = {
+            let mut known = self.lock();
+            known.merge(theirs, wall_clock());
+            kept(&known, registry)
+        };
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer(&mut file, &kept)?;
+        file.persist(path)?;
+        Ok(())
+    }
+}
+
+/// Takes the turn of one who writes. Another command may have been stopped in the middle of its own.
+fn lock_file(path: &Path) -> io::Result<File> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const LOOK: Duration = Duration::from_millis(20);
+    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if waited < PATIENCE => {
+                thread::sleep(LOOK);
+                waited += LOOK;
+            }
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
     }
 }
@@ -166,16 +204,6 @@ fn read(path: &Path) -> io::Result<KnownPeers> {
     };
     let peers: io::Result<Vec<KnownPeer>> = kept.peers.into_iter().map(peer).collect();
     Ok(KnownPeers::new(kept.address, peers?))
-}
-
-/// Readers see the old file or the new one. Of several writers at a time, one wins.
-fn write(path: &Path, kept: &Kept) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    crate::state::create_private(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer(&mut file, kept)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 fn wall_clock() -> UnixSeconds {
@@ -219,6 +247,46 @@ mod tests {
         assert!(memory.strike(&alice), "lies are remembered too");
         let other: RegistryUrl = "http://127.0.0.1:7735".parse().unwrap();
         assert_eq!(Memory::of(&dir, &other).to_ask(), []);
+    }
+
+    #[test]
+    fn what_one_command_remembers_another_one_that_runs_longer_does_not_undo() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = crate::config::StateArgs {
+            state_dir: Some(folder.path().to_owned()),
+        };
+        let dir = StateDir::resolve(&args).unwrap();
+        let registry: RegistryUrl = "http://127.0.0.1:7734".parse().unwrap();
+        let holder = |name: &str, port| Holder {
+            id: SessionId::from_bytes([7; 16]),
+            name: name.parse().unwrap(),
+            address: ([127, 0, 0, 1], port).into(),
+        };
+        let (liar, other) = (holder("liar", 4001), holder("other", 4002));
+        let long = Memory::of(&dir, &registry);
+        let short = Memory::of(&dir, &registry);
+        let _ = [(); 3].map(|()| short.strike(&liar));
+        short.save(&registry);
+        long.learn(registry_ip(), [&other]);
+        long.save(&registry);
+        assert!(long.is_banned(&liar), "it learns that from the file");
+        let next = Memory::of(&dir, &registry);
+        assert!(next.is_banned(&liar));
+        assert_eq!(next.to_ask(), std::slice::from_ref(&other));
+
+        let path = next.file.as_deref().unwrap();
+        let lock = lock_file(&path.with_extension("lock")).unwrap();
+        let _ = next.strike(&other);
+        next.save(&registry);
+        drop(lock);
+        next.save(&registry);
+        let kept = Memory::of(&dir, &registry).lock().peers().to_vec();
+        let lies = |holder: &Holder| {
+            kept.iter()
+                .find(|peer| peer.holder == *holder)
+                .map(|peer| peer.lies.len())
+        };
+        assert_eq!(lies(&other), Some(1), "what could not be written is the next time");
     }
 
     fn registry_ip() -> IpAddr {

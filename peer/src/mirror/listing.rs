@@ -15,6 +15,9 @@ use crate::{
     versions::{Chosen, choose, is_tie},
 };
 
+/// Versions of one document among which it is chosen, in 1 MB with all their holders: more have none but liars.
+const MAX_LISTED_VERSIONS: usize = 256;
+
 /// Documents after which whoever waits for something to do is told: the first holders are asked while the list goes on.
 const TELL_EVERY: usize = 64;
 
@@ -68,11 +71,23 @@ async fn list(mirror: &Mirror, shared: &Shared, client: &RegistryClient) -> Resu
                     tell(shared);
                 }
             }
-            versions.push(entry);
+            note_version(&mut versions, entry);
         }
         consider(mirror, shared, versions);
     }
     Ok(())
+}
+
+/// Adds a version, in the place of one with fewer holders if there are too many.
+fn note_version(versions: &mut Vec<DocumentEntry>, entry: DocumentEntry) {
+    if versions.len() < MAX_LISTED_VERSIONS {
+        versions.push(entry);
+        return;
+    }
+    let fewest = versions.iter_mut().min_by_key(|version| version.holders.len());
+    if let Some(fewest) = fewest.filter(|fewest| fewest.holders.len() < entry.holders.len()) {
+        *fewest = entry;
+    }
 }
 
 fn tell(shared: &Shared) {

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use p2p_ci::{
     document::{Format, RfcRange},
     identity::SessionId,
-    message::{Holder, PeerInfo, Reachability, WatchEvent},
+    message::{Changed, Holder, PeerInfo, Reachability, WatchEvent},
 };
 
 /// Peers that are kept account of; more sources would not make a mirror faster.
 const MAX_NEIGHBOURS: usize = 1024;
 
-/// Announcements that are kept of a peer until it is known that it can be reached, which takes seconds at most.
-const MAX_KEPT: usize = 256;
+/// Ranges that are kept in all of what peers announce before it is known that they can be reached, which takes seconds at
+/// most: a million bytes, and forty classes of which nobody has two neighbouring documents.
+const MAX_KEPT_RANGES: usize = 100_000;
 
 /// Documents that a peer has announced.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +26,7 @@ pub(super) struct News {
 #[derive(Debug)]
 struct Neighbour {
     holder: Holder,
-    is_reachable: bool,
+    reachability: Reachability,
     /// What it announced before it was known that it can be reached.
     kept: Vec<(Format, Vec<RfcRange>)>,
 }
@@ -33,7 +34,10 @@ struct Neighbour {
 /// The peers around. Only those that the registry has reached are of use: an address that nobody has tried may be
 /// anybody's.
 #[derive(Debug, Default)]
-pub(super) struct Neighbours(HashMap<SessionId, Neighbour>);
+pub(super) struct Neighbours {
+    by_id: HashMap<SessionId, Neighbour>,
+    kept_ranges: usize,
+}
 
 impl Neighbours {
     /// Takes note of an event, and returns what can be had now that could not before.
@@ -44,24 +48,14 @@ impl Neighbours {
                 Vec::new()
             }
             WatchEvent::Left(label) => {
-                self.0.remove(&label.id);
+                self.taken(label.id);
+                self.by_id.remove(&label.id);
                 Vec::new()
             }
-            WatchEvent::Announced(changed) => match self.0.get_mut(&changed.peer.id) {
-                Some(neighbour) if neighbour.is_reachable => vec![News {
-                    holder: neighbour.holder.clone(),
-                    format: changed.format,
-                    ranges: changed.ranges,
-                }],
-                Some(neighbour) if neighbour.kept.len() < MAX_KEPT => {
-                    neighbour.kept.push((changed.format, changed.ranges));
-                    Vec::new()
-                }
-                Some(_) | None => Vec::new(),
-            },
+            WatchEvent::Announced(changed) => self.announced(changed),
             WatchEvent::Reachability(label, reachability) => self.reached(label.id, reachability),
             WatchEvent::Reset => {
-                self.0.clear();
+                *self = Self::default();
                 Vec::new()
             }
             // A holder that has withdrawn a document says so when it is asked.
@@ -71,7 +65,7 @@ impl Neighbours {
 
     fn enter(&mut self, peer: PeerInfo) {
         if let Some(address) = peer.address
-            && self.0.len() < MAX_NEIGHBOURS
+            && self.by_id.len() < MAX_NEIGHBOURS
         {
             let neighbour = Neighbour {
                 holder: Holder {
@@ -79,19 +73,47 @@ impl Neighbours {
                     name: peer.name,
                     address,
                 },
-                is_reachable: peer.reachability == Reachability::Reachable,
+                reachability: peer.reachability,
                 kept: Vec::new(),
             };
-            self.0.insert(peer.id, neighbour);
+            self.taken(peer.id);
+            self.by_id.insert(peer.id, neighbour);
         }
     }
 
+    fn announced(&mut self, changed: Changed) -> Vec<News> {
+        let has_room = self.kept_ranges + changed.ranges.len() <= MAX_KEPT_RANGES;
+        match self.by_id.get_mut(&changed.peer.id) {
+            Some(neighbour) if neighbour.reachability == Reachability::Reachable => vec![News {
+                holder: neighbour.holder.clone(),
+                format: changed.format,
+                ranges: changed.ranges,
+            }],
+            Some(neighbour) if neighbour.reachability == Reachability::Pending && has_room => {
+                self.kept_ranges += changed.ranges.len();
+                neighbour.kept.push((changed.format, changed.ranges));
+                Vec::new()
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// Takes what is kept of a peer.
+    fn taken(&mut self, id: SessionId) -> Vec<(Format, Vec<RfcRange>)> {
+        let neighbour = self.by_id.get_mut(&id);
+        let kept = neighbour.map(|neighbour| std::mem::take(&mut neighbour.kept));
+        let kept = kept.unwrap_or_default();
+        self.kept_ranges -= kept.iter().map(|(_, ranges)| ranges.len()).sum::<usize>();
+        kept
+    }
+
     fn reached(&mut self, id: SessionId, reachability: Reachability) -> Vec<News> {
-        let Some(neighbour) = self.0.get_mut(&id) else {
+        let kept = self.taken(id);
+        let Some(neighbour) = self.by_id.get_mut(&id) else {
             return Vec::new();
         };
-        neighbour.is_reachable = reachability == Reachability::Reachable;
-        if !neighbour.is_reachable {
+        neighbour.reachability = reachability;
+        if reachability != Reachability::Reachable {
             return Vec::new();
         }
         let news = |(format, ranges)| News {
@@ -99,16 +121,13 @@ impl Neighbours {
             format,
             ranges,
         };
-        std::mem::take(&mut neighbour.kept).into_iter().map(news).collect()
+        kept.into_iter().map(news).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use p2p_ci::{
-        document::UnixSeconds,
-        message::{Changed, PeerLabel},
-    };
+    use p2p_ci::{document::UnixSeconds, message::PeerLabel};
 
     use super::*;
 
@@ -167,5 +186,29 @@ mod tests {
             neighbours.apply(WatchEvent::Reachability(label(), Reachability::Unreachable)),
             []
         );
+    }
+
+    #[test]
+    fn what_is_kept_of_all_is_bounded_and_given_back() {
+        let mut neighbours = Neighbours::default();
+        let many = |count: usize| {
+            WatchEvent::Announced(Changed {
+                peer: label(),
+                format: Format::Txt,
+                ranges: vec!["1".parse().unwrap(); count],
+            })
+        };
+        neighbours.apply(WatchEvent::Joined(peer(Reachability::Pending)));
+        neighbours.apply(many(MAX_KEPT_RANGES));
+        neighbours.apply(announced("2"));
+        assert_eq!(neighbours.kept_ranges, MAX_KEPT_RANGES);
+        neighbours.apply(WatchEvent::Reachability(label(), Reachability::Unreachable));
+        assert_eq!(neighbours.kept_ranges, 0);
+        neighbours.apply(announced("3"));
+        assert_eq!(neighbours.kept_ranges, 0, "nobody can fetch that");
+        neighbours.apply(WatchEvent::Joined(peer(Reachability::Pending)));
+        neighbours.apply(announced("4"));
+        neighbours.apply(WatchEvent::Left(label()));
+        assert_eq!(neighbours.kept_ranges, 0);
     }
 }

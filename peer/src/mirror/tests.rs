@@ -38,6 +38,7 @@ fn mirror(dir: &Path) -> Mirror {
         selection: Selection::default(),
         replace: false,
         compress: Compress::Never,
+        known: crate::known::Memory::default(),
         stop: CancellationToken::new(),
     }
 }

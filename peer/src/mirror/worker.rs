@@ -120,6 +120,9 @@ impl Worker {
         loop {
             let shared = Arc::clone(&self.shared);
             let changed = shared.changed.notified();
+            if self.origin.is_banned() {
+                return Err(lied("too many documents with wrong bytes"));
+            }
             self.fill(&sender).await?;
             if self.asked.is_empty() {
                 self.flush().await;
@@ -134,9 +137,6 @@ impl Worker {
             idle_since = None;
             let part = self.next(&mut answers).await?;
             self.take(part).await?;
-            if self.origin.lies_too_much() {
-                return Err(lied("too many documents with wrong bytes"));
-            }
         }
     }
 

@@ -11,7 +11,7 @@ fn told(ran: &crate::support::Ran, what: &str) {
 
 #[tokio::test]
 async fn mistakes_are_told_with_exit_code_2() {
-    let table: [(&[&str], &str); 30] = [
+    let table: [(&[&str], &str); 40] = [
         (&[], "Usage: peer"),
         (&["--nonsense"], "--nonsense"),
         (&["lokup", "5"], "'lookup'"),
@@ -48,6 +48,19 @@ async fn mistakes_are_told_with_exit_code_2() {
             "more than any network carries",
         ),
         (&["join", ".", "--max-upload", "1\u{1b}[2J"], "no rate"),
+        (&["join", ".", "--max-uploads", "0"], "0"),
+        (&["join", ".", "--name", ""], "name"),
+        (&["join", ".", "--name", "a\u{1b}[2J"], "name"),
+        (&["join", ".", "--advertise", "192.0.2.7:22"], "port from 1024 on"),
+        (&["join", ".", "--advertise", "0.0.0.0:5000"], "nobody can be told that"),
+        (
+            &["join", ".", "--advertise", "[ff02::1]:5000"],
+            "nobody can be told that",
+        ),
+        (&["join", ".", "--allow-from", "10.0.0.0/99"], "--allow-from"),
+        (&["get", "1", "--from", ""], "no peer's name, id or address"),
+        (&["get", "1", "--from", "a b\u{1b}[2J"], "no peer's name, id or address"),
+        (&["get", "1", "--sha256", "xyz"], "--sha256"),
         (&["list", "9-1"], "ends before it starts"),
         (&["list", "1-99999999999"], "larger than any RFC number"),
         (
@@ -57,7 +70,7 @@ async fn mistakes_are_told_with_exit_code_2() {
         (&["--registry", "https://registry", "peers"], "https is not supported"),
         (&["--registry", "ftp://registry", "peers"], "no registry address"),
         (
-            &["join", ".", "--advertise", "1.2.3.4:5", "--advertise-port", "2000"],
+            &["join", ".", "--advertise", "1.2.3.4:5000", "--advertise-port", "2000"],
             "cannot be used with",
         ),
     ];
@@ -111,6 +124,19 @@ async fn an_empty_registry_in_the_environment_counts_as_none() {
     assert!(matches!(ran.code, Some(0 | 4)), "{ran:#?}");
     let ran = run(peer().args(["peers", "--registry", ""])).await.exits(2);
     told(&ran, "no registry address");
+}
+
+#[tokio::test]
+async fn an_empty_state_folder_in_the_environment_counts_as_none() {
+    let home = tempfile::tempdir().unwrap();
+    let ran = run(peer()
+        .arg("healthcheck")
+        .env("P2PCI_STATE_DIR", "")
+        .env("HOME", home.path())
+        .env_remove("XDG_STATE_HOME"))
+    .await
+    .exits(1);
+    assert!(!ran.stderr.contains("state-dir"), "{ran:#?}");
 }
 
 #[tokio::test]

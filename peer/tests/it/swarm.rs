@@ -158,6 +158,7 @@ async fn a_mirror_tells_which_of_several_versions_it_takes() {
         selection: Selection::default(),
         replace: false,
         compress: Compress::Auto,
+        known: peer::known::Memory::default(),
         stop: CancellationToken::new(),
     };
     let observer = Arc::clone(&told) as Arc<dyn Observer>;
@@ -222,6 +223,7 @@ async fn ranges_that_overlap_do_not_make_versions() {
         },
         replace: false,
         compress: Compress::Auto,
+        known: peer::known::Memory::default(),
         stop: CancellationToken::new(),
     };
     let observer = Arc::clone(&told) as Arc<dyn Observer>;
@@ -276,6 +278,7 @@ pub(crate) fn mirror_into(folder: &TempDir, state: &TempDir, compress: Compress)
         selection: Selection::default(),
         replace: false,
         compress,
+        known: peer::known::Memory::default(),
         stop: CancellationToken::new(),
     }
 }

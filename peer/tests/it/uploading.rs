@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use p2p_ci::{
     failure::{Failure, Reason},
-    limits::{CHUNK_BYTES, MAX_OUTSTANDING_DOWNLOADS},
+    limits::{CHUNK_BYTES, MAX_OUTSTANDING_DOWNLOADS, MAX_TRANSFER_REQUEST_BYTES},
     pb::{self, download_response::Body, file_transfer_client::FileTransferClient},
 };
 use peer::limits::MAX_UPLOADS;
@@ -88,6 +88,89 @@ async fn wrong_questions_are_told_apart() {
         assert_eq!((told.reason, told.field.as_deref()), (reason, field), "{request:?}");
         assert!(told.message.len() <= 300 && !told.message.is_empty());
     }
+}
+
+#[tokio::test]
+async fn wrong_questions_on_a_stream_are_told_apart_and_it_goes_on() {
+    let registry = TestRegistry::start().await;
+    let peer = holder(&registry).await;
+    let mut client = client(&peer).await;
+    type Change = fn(&mut pb::DownloadManyRequest);
+    let cases: [(Change, Reason, &str); 4] = [
+        (|request| request.number = 0, Reason::InvalidRequest, "number"),
+        (|request| request.format = 77, Reason::InvalidRequest, "format"),
+        (
+            |request| request.sha256 = "xyz".into(),
+            Reason::InvalidRequest,
+            "sha256",
+        ),
+        (|request| request.number = 2, Reason::DocumentNotFound, ""),
+    ];
+    let (requests, receiver) = mpsc::channel(1);
+    let right = |request_id| pb::DownloadManyRequest {
+        request_id,
+        number: 1,
+        ..pb::DownloadManyRequest::default()
+    };
+    let asked = tokio::spawn(async move {
+        for (id, (change, ..)) in (1..).zip(cases) {
+            let mut request = right(id);
+            change(&mut request);
+            requests.send(request).await.unwrap();
+        }
+        requests.send(right(99)).await.unwrap();
+    });
+    let mut answers = client
+        .download_many(ReceiverStream::new(receiver))
+        .await
+        .unwrap()
+        .into_inner();
+    for (id, (_, reason, field)) in (1..).zip(cases) {
+        let answer = within("an answer", answers.message()).await.unwrap().unwrap();
+        let Some(pb::download_many_response::Body::Error(error)) = answer.body else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(answer.request_id, id);
+        assert_eq!((error.reason.as_str(), error.field.as_str()), (reason.as_str(), field));
+        assert_eq!(error.code, i32::from(reason.code()));
+        assert!(error.message.len() <= 300 && !error.message.is_empty());
+    }
+    let mut received = 0;
+    while let Some(answer) = within("an answer", answers.message()).await.unwrap() {
+        assert_eq!(answer.request_id, 99);
+        if let Some(pb::download_many_response::Body::Chunk(chunk)) = answer.body {
+            received += chunk.len();
+        }
+    }
+    assert_eq!(received, SIZE_BYTES);
+    asked.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_that_is_too_long_ends_its_call() {
+    let registry = TestRegistry::start().await;
+    let peer = holder(&registry).await;
+    let mut client = client(&peer).await;
+    let too_long = "f".repeat(MAX_TRANSFER_REQUEST_BYTES);
+    let request = pb::DownloadRequest {
+        sha256: too_long.clone(),
+        ..wanted(1)
+    };
+    let told = failure(&client.download(request).await.unwrap_err());
+    assert_eq!(told.reason, Reason::MessageTooLarge);
+    let request = pb::DownloadManyRequest {
+        request_id: 1,
+        number: 1,
+        sha256: too_long,
+        ..pb::DownloadManyRequest::default()
+    };
+    let told = match client.download_many(tokio_stream::once(request)).await {
+        Ok(answers) => end_of(&mut answers.into_inner()).await,
+        Err(status) => failure(&status),
+    };
+    assert_eq!(told.reason, Reason::MessageTooLarge);
+    let whole = within("a right one", client.download(wanted(1))).await;
+    assert!(whole.is_ok(), "others go on");
 }
 
 #[tokio::test]

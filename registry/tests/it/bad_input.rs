@@ -84,6 +84,42 @@ async fn every_wrong_field_of_a_document_is_named_and_nothing_is_taken() {
     assert_eq!(bad_announcements(&registry, too_many).await.field, "documents");
 }
 
+#[tokio::test]
+async fn other_wrong_requests_of_a_session_are_told_apart() {
+    let key = |number, format| pb::DocumentKey { number, format };
+    let withdraw = |documents, formats| Body::Withdraw(pb::Withdraw { documents, formats });
+    let list = |change: fn(&mut pb::ListPageRequest)| {
+        let mut request = pb::ListPageRequest::default();
+        change(&mut request);
+        Body::List(request)
+    };
+    let cases = [
+        (withdraw(vec![key(1, 1), key(0, 1)], vec![]), "documents[1].number"),
+        (withdraw(vec![key(1, 9)], vec![]), "documents[0].format"),
+        (withdraw(vec![key(1, 1); 257], vec![]), "documents"),
+        (withdraw(vec![], vec![9]), "formats[0]"),
+        (list(|request| request.page_size = 257), "page_size"),
+        (list(|request| request.page_size = u32::MAX), "page_size"),
+        (list(|request| request.page_token = "next".to_owned()), "page_token"),
+        (
+            list(|request| request.page_token = "1.txt.abc.-1".to_owned()),
+            "page_token",
+        ),
+        (list(|request| request.page_token = "%".repeat(60_000)), "page_token"),
+        (list(|request| request.format = 77), "format"),
+    ];
+    let registry = registry().await;
+    for (request, field) in cases {
+        let error = bad_request(&registry, request).await;
+        assert_eq!(
+            (error.reason.as_str(), error.field.as_str()),
+            ("INVALID_REQUEST", field)
+        );
+        assert_eq!(error.code, i32::from(tonic::Code::InvalidArgument));
+        assert!(error.message.len() <= 300 && !error.message.chars().any(char::is_control));
+    }
+}
+
 /// The field that a question is refused for.
 async fn refused_field(registry: &Server, method: &str, request: &impl tonic_prost::prost::Message) -> String {
     let failure = raw::ask(registry.local_addr(), method, request).await;

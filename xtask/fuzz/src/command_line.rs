@@ -9,7 +9,7 @@ use p2p_ci::{
 };
 use peer::{
     commands::shell::verb::{Parsed, Verb, help, parse},
-    config::Cli,
+    config::{self, Cli},
     output::human,
     uploads::UploadRate,
 };
@@ -172,8 +172,9 @@ fn rate_plainly(text: &str) -> Option<u128> {
 /// A command line that makes no sense is answered, with nothing in the answer that acts on a terminal but ends of lines.
 fn program(error: Option<clap::Error>) {
     let Some(error) = error else { return };
-    let told = error.render().to_string();
+    let told = config::told(&error);
     assert!(!told.is_empty());
+    assert_inert(&told, true);
 }
 
 /// Figures for people are never wider than a column.

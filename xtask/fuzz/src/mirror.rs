@@ -155,6 +155,7 @@ async fn mirror(folder: &Path, state: &Path, world: Arc<World>, compress: Compre
         selection: Selection::default(),
         replace: false,
         compress,
+        known: peer::known::Memory::default(),
         stop: CancellationToken::new(),
     };
     let done = tokio::time::timeout(FOR_EVER, mirror.run(&client, Arc::new(Reader))).await;

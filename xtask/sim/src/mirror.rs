@@ -46,6 +46,7 @@ pub(crate) async fn run(peer: &Peer, library: Library) -> Result<(), Box<dyn Err
         selection: Selection::default(),
         replace: false,
         compress: Compress::Auto,
+        known: peer.memory.clone(),
         stop: CancellationToken::new(),
     };
     let summary = mirror.run(&client, Arc::new(Arrivals(peer.clone()))).await?;

@@ -103,6 +103,22 @@ async fn a_burst_of_announcements_then_a_rate() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_refused_counts_as_announced() {
+    let environment = refusing().await;
+    let observer = Hello {
+        port: None,
+        ..hello_of("eve")
+    };
+    let (mut peer, _) = Peer::join_with(&environment, observer).await;
+    let batch: Vec<_> = (1..=250).map(document).collect();
+    for _ in 0..160 {
+        let reply = peer.ask(PeerRequest::Announce(batch.clone())).await;
+        failed(reply, Reason::InvalidRequest);
+    }
+    failed(peer.ask(PeerRequest::Announce(batch)).await, Reason::LimitExceeded);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_asker_is_left_out_of_lookup_and_list() {
     let environment = refusing().await;
     let (mut alice, welcome) = Peer::join(&environment, "alice").await;

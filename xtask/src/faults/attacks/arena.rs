@@ -241,14 +241,15 @@ impl Arena {
 
     fn measure(&self, pid: u32, attack: &(impl Fn(&Self) -> Result<Onslaught> + Sync)) -> Result<Measured> {
         let quiet = self.probe_for(WARM_UP)?;
+        // Before anything is begun that goes on until it is stopped.
+        let before = forget_peak(pid)?;
+        let cpu = cpu_of(pid)?;
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             let probing = scope.spawn(|| -> Result<Probed> {
                 let _pinned = Pinned::to(self.cores.honest)?;
                 Ok(probe::run(self.registry, &self.known, &stop))
             });
-            let before = forget_peak(pid)?;
-            let cpu = cpu_of(pid)?;
             let start = wait::now();
             let attacking = scope.spawn(|| -> Result<Onslaught> {
                 let _pinned = Pinned::to(self.cores.attacker)?;
