@@ -19,6 +19,9 @@ const ROUNDS: Amount = Amount { full: 5, short: 1 };
 /// How often a call is aimed at for one failure: threads share the work differently in each run.
 const TRIES: usize = 40;
 
+/// How often it is missed before it is looked again where the step is: one look may have found it where it rarely is.
+const TRIES_PER_LOOK: usize = 10;
+
 /// What a call ends with.
 #[derive(Debug, Clone, Copy)]
 struct Failure {
@@ -60,9 +63,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
     let steps = STEPS.iter().filter(|step| step.name != "take note").enumerate();
     for (index, step) in steps {
         for asked in step.commands {
-            let mut aims = observe(&cluster, step, *asked, &digests)?;
-            // Threads that do other things make fewer calls, so that only those that store come to the last ones.
-            aims.drain(..aims.len() / 4 * 3);
+            let mut aims = take_aim(&cluster, step, *asked, &digests)?;
             for failure in FAILURES.iter().filter(|failure| (failure.meets)(step.name)) {
                 for round in 0..bench.pick(ROUNDS) {
                     let mut dice = bench.dice(1 + index + STEPS.len() * round);
@@ -72,7 +73,7 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
                             step.name, failure.error, bench.seed
                         )
                     };
-                    strike(&cluster, step, *asked, &digests, failure, &aims, &mut dice).with_context(what)?;
+                    strike(&cluster, step, *asked, &digests, failure, &mut aims, &mut dice).with_context(what)?;
                     *told.entry(failure.error).or_insert(0) += 1;
                     struck += 1;
                 }
@@ -87,6 +88,14 @@ pub fn run(bench: &Bench) -> Result<Outcome> {
     )))
 }
 
+/// Which calls of its threads the step is. Threads that do other things make fewer calls, so that only those that store come to
+/// the last ones.
+fn take_aim(cluster: &Cluster, step: &Step, asked: Asked, digests: &Digests) -> Result<Vec<u64>> {
+    let mut aims = observe(cluster, step, asked, digests)?;
+    aims.drain(..aims.len() / 4 * 3);
+    Ok(aims)
+}
+
 /// Has one call of the step fail, looks at what is told and at what is there, and runs the command again.
 fn strike(
     cluster: &Cluster,
@@ -94,13 +103,16 @@ fn strike(
     asked: Asked,
     digests: &Digests,
     failure: &Failure,
-    aims: &[u64],
+    aims: &mut Vec<u64>,
     dice: &mut Dice,
 ) -> Result<()> {
     let target = cluster.folder().join("target");
     let how = format!("error={}", failure.error);
-    for _ in 0..TRIES {
+    for missed in 0..TRIES {
         wait::check_interrupt()?;
+        if missed % TRIES_PER_LOOK == TRIES_PER_LOOK - 1 {
+            *aims = take_aim(cluster, step, asked, digests)?;
+        }
         let aim = dice.pick(aims).copied().unwrap_or(1);
         let (done, seen) = trace(cluster, step, asked, digests, Some((&how, aim)))?;
         let injected: Vec<&str> = seen.lines().filter(|line| line.ends_with("(INJECTED)")).collect();
