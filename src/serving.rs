@@ -114,7 +114,7 @@ impl Serving {
         }
     }
 
-    /// Whether the server has ended, which it does not do by itself; see [`ended`](Self::ended).
+    /// Whether a part of the server has ended already, without being told to: where more connections can come, it has broken.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.handles.iter().any(AbortHandle::is_finished)
