@@ -213,26 +213,21 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
     let mut blame = Blame::default();
     while let Some(holder) = holders.next().await {
         let before = sink.written();
-        match receive(dialer, holder, &job, &mut sink, &mut received_bytes).await {
+        let has_others = holders.has_others();
+        match receive(dialer, holder, has_others, &job, &mut sink, &mut received_bytes).await {
             Ok(modified) => {
                 if let Some(liar) = blame.settled(holder) {
                     strike(job.memory, liar);
                 }
-                let replace = job.replace;
-                match sink.commit(modified.or(document.modified), replace).await {
-                    Ok(Stored { path, was_there, .. }) => {
-                        let holder = holder.clone();
-                        return Ok(Fetched {
-                            path,
-                            was_there,
-                            holder,
-                            received_bytes,
-                            duration: started.elapsed(),
-                            detours,
-                        });
-                    }
-                    Err(error) => return Err(error.into()),
-                }
+                let Stored { path, was_there, .. } = sink.commit(modified.or(document.modified), job.replace).await?;
+                return Ok(Fetched {
+                    path,
+                    was_there,
+                    holder: holder.clone(),
+                    received_bytes,
+                    duration: started.elapsed(),
+                    detours,
+                });
             }
             Err(Stop::Mixed) => {
                 sink.restart().await?;
@@ -305,10 +300,11 @@ fn lied(what: impl Into<String>) -> Stop {
     Stop::Holder(HolderError::Lied(what.into()))
 }
 
-/// Receives what is missing from one holder, and checks it. Returns when the holder says the file was modified.
+/// Receives what is missing from one holder, and checks it; it may be slow where there are no others. Returns when the holder says the file was modified.
 async fn receive(
     dialer: &Dialer,
     holder: &Holder,
+    has_others: bool,
     job: &FetchJob<'_>,
     sink: &mut Sink,
     received_bytes: &mut u64,
@@ -337,7 +333,8 @@ async fn receive(
     if header.id != document.id || header.size_bytes != document.size_bytes {
         return Err(lied("another document than the one that was asked for"));
     }
-    let mut floor = Floor::new(client.received(), deadline);
+    let received = client.received();
+    let mut floor = Floor::new(move || received.bytes(), has_others, deadline);
     while let Some(part) = floor.keep(parts.next()).await.ok_or(HolderError::Slow)?? {
         let DownloadPart::Chunk(chunk) = part else {
             return Err(lied("two headers"));

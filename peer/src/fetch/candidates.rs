@@ -35,6 +35,11 @@ impl<'a> Candidates<'a> {
         Some(self.busy.swap_remove(index).1)
     }
 
+    /// Whether there are others to ask than the one that was handed out last.
+    pub(super) fn has_others(&self) -> bool {
+        !self.ready.is_empty() || !self.busy.is_empty()
+    }
+
     /// Asks this one again, next.
     pub(super) fn again(&mut self, holder: &'a Holder) {
         self.ready.push_front(holder);

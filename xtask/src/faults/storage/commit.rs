@@ -32,6 +32,8 @@ const SIZES: [usize; 4] = [300, 3000, 700_000, 90_000];
 pub(super) struct Step {
     pub(super) name: &'static str,
     calls: &'static str,
+    /// The folder of those calls that are counted, within the cluster's; all of them, if there is none.
+    within: Option<&'static str>,
     pub(super) is_it: fn(&str) -> bool,
     pub(super) commands: &'static [Asked],
 }
@@ -53,42 +55,49 @@ pub(super) const STEPS: [Step; 7] = [
     Step {
         name: "create",
         calls: "openat",
+        within: Some("target/.p2pci-part"),
         is_it: |line| line.contains(".p2pci-part>, \"rfc") && line.contains("O_CREAT"),
         commands: &[Asked::Get, Asked::MirrorEach, Asked::Mirror],
     },
     Step {
         name: "write",
         calls: "writev",
+        within: None,
         is_it: |line| first_argument(line).ends_with(".part>"),
         commands: &[Asked::MirrorEach, Asked::Mirror],
     },
     Step {
         name: "force the file to the disk",
         calls: "fsync",
+        within: None,
         is_it: |line| first_argument(line).contains(".part>"),
         commands: BOTH,
     },
     Step {
         name: "name",
         calls: "renameat2",
+        within: None,
         is_it: |line| line.contains(".part\""),
         commands: &[Asked::Get, Asked::MirrorEach, Asked::Mirror],
     },
     Step {
         name: "force the folder to the disk",
         calls: "fsync",
+        within: None,
         is_it: |line| first_argument(line).contains("/target>"),
         commands: BOTH,
     },
     Step {
         name: "take note",
         calls: "newfstatat",
+        within: None,
         is_it: |line| first_argument(line).ends_with("/target>") && line.contains("\"rfc"),
         commands: &[Asked::Get, Asked::MirrorEach, Asked::Mirror],
     },
     Step {
         name: "force all to the disk",
         calls: "syncfs",
+        within: None,
         is_it: |_| true,
         commands: &[Asked::Mirror],
     },
@@ -193,6 +202,9 @@ pub(super) fn trace(
     let mut traced = Command::new("strace");
     traced.args(["-f", "-y", "-s", "64", "-o"]).arg(&log);
     traced.args(["-e", &format!("trace={}", step.calls)]);
+    if let Some(folder) = step.within {
+        traced.arg("-P").arg(cluster.folder().join(folder));
+    }
     if let Some((how, at)) = strike {
         traced.args(["-e", &format!("inject={}:{how}:when={at}", step.calls)]);
     }
