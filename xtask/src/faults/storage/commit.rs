@@ -90,7 +90,7 @@ pub(super) const STEPS: [Step; 7] = [
     Step {
         name: "take note",
         calls: "newfstatat",
-        within: None,
+        within: Some("target"),
         is_it: |line| first_argument(line).ends_with("/target>") && line.contains("\"rfc"),
         commands: &[Asked::Get, Asked::MirrorEach, Asked::Mirror],
     },
