@@ -36,6 +36,7 @@ pub mod registry_url;
 pub mod rope;
 pub mod serving;
 pub mod shutdown;
+pub mod started;
 pub mod text;
 pub mod transport;
 mod turns;

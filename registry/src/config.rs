@@ -7,7 +7,7 @@ use std::{
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, builder::Resettable};
 use ipnet::IpNet;
-use p2p_ci::{limits::REGISTRY_PORT, registry_url::RegistryUrl, text::escaped_lines};
+use p2p_ci::{limits::REGISTRY_PORT, registry_url::RegistryUrl, started, text::escaped_lines};
 
 use crate::limits::{CONNECTIONS_PER_ADDRESS, SESSIONS_PER_ADDRESS, WATCHERS};
 
@@ -46,13 +46,11 @@ impl Args {
 /// Tells what is wrong with the command line, or what was asked for of it, and ends the process. What would act on the
 /// terminal is shown without colours.
 fn end(error: &clap::Error) -> ! {
-    let told = error.render().to_string();
-    let shown = escaped_lines(&told);
-    if shown == told {
+    if started::is_inert() {
         error.exit();
     }
     // Where nobody can be told, the exit code says it.
-    let _ = io::stderr().write_all(shown.as_bytes());
+    let _ = io::stderr().write_all(escaped_lines(&error.render().to_string()).as_bytes());
     std::process::exit(error.exit_code());
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use clap::{CommandFactory as _, FromArgMatches as _, builder::Resettable};
-use p2p_ci::text::escaped_lines;
+use p2p_ci::{started, text::escaped_lines};
 
 use super::{Cli, MAX_UPLOAD_VARIABLE, REGISTRY_VARIABLE, STATE_VARIABLE};
 
@@ -46,12 +46,11 @@ fn without_environment(command: clap::Command, argument: &str) -> clap::Command 
 /// Tells what is wrong with the command line, or what was asked for of it, and ends the process. What would act on the
 /// terminal is shown without colours.
 fn end(error: &clap::Error) -> ! {
-    let shown = told(error);
-    if shown == error.render().to_string() {
+    if started::is_inert() {
         error.exit();
     }
     // Where nobody can be told, the exit code says it.
-    let _ = io::stderr().write_all(shown.as_bytes());
+    let _ = io::stderr().write_all(told(error).as_bytes());
     std::process::exit(error.exit_code());
 }
 

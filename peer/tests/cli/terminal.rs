@@ -227,6 +227,26 @@ async fn ctrl_c_leaves_nothing_of_a_bar_nor_of_the_key() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_words_that_act_is_told_without_them() {
+    let active = "x\u{1b}]0;title\u{7}\u{202e}";
+    for words in [vec!["get", "1", "--from", active], vec![active], vec!["lookup", active]] {
+        let mut command = peer();
+        command.args(&words);
+        let Some(terminal) = Terminal::open(&command, 80) else {
+            return;
+        };
+        let (code, shown) = terminal.end().await;
+        assert_eq!(code, Some(2), "{shown:?}");
+        assert!(shown.contains("error: "), "{shown:?}");
+        assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
+    }
+    let mut command = peer();
+    command.args(["lookup", "x"]);
+    let (_, shown) = Terminal::open(&command, 80).unwrap().end().await;
+    assert!(shown.contains("\u{1b}["), "others are told in colours: {shown:?}");
+}
+
+#[tokio::test]
 async fn tables_fit_the_terminal() {
     let cluster = Cluster::start().await;
     let metadata = format!(r#"{{"doc_id": "RFC0007", "title": "{}"}}"#, "漢字 title ".repeat(30));
