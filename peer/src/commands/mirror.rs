@@ -39,9 +39,9 @@ use crate::{
 /// Failures that are shown one by one; the rest is counted.
 const SHOWN_FAILURES: usize = 10;
 
-/// Between two rounds of which the first has found nothing, at least: whoever announces what nobody can have must not drive
-/// all who mirror. Each one more that finds nothing doubles it, up to the most.
-const LEAST_PAUSE: Duration = Duration::from_secs(1);
+/// After a round that has found nothing, between half of this and all of it: whoever announces what nobody can have must not
+/// drive all who mirror. Each one more that finds nothing doubles it, up to the most.
+const PAUSE_IN_VAIN: Duration = Duration::from_secs(2);
 const MOST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A pause after asking the registry failed, so that one that is away is not asked without end.
@@ -234,7 +234,7 @@ async fn rounds(context: &Context, mirror: &Mirror, news: &Notify) -> Infallible
     const BURST: Duration = Duration::from_millis(250);
     /// Rounds without a reason, as a safety net.
     const ROUND: Duration = Duration::from_secs(60);
-    let mut in_vain = Backoff::new(LEAST_PAUSE, MOST_PAUSE);
+    let mut in_vain = Backoff::new(PAUSE_IN_VAIN, MOST_PAUSE);
     let mut told = None;
     loop {
         match one_round(context, mirror).await {
@@ -243,7 +243,8 @@ async fn rounds(context: &Context, mirror: &Mirror, news: &Notify) -> Infallible
                 if fetched > 0 {
                     in_vain.reset();
                 } else {
-                    tokio::time::sleep(in_vain.next(rand::random::<f64>())).await;
+                    let spread = 0.5 + rand::random::<f64>() / 2.0;
+                    tokio::time::sleep(in_vain.next(spread)).await;
                 }
                 // Either there is something new, or it is time to look.
                 let _ = tokio::time::timeout(ROUND, news.notified()).await;

@@ -84,6 +84,28 @@ async fn a_folder_is_kept_complete_with_and_without_room_to_watch() {
 }
 
 #[tokio::test]
+async fn a_mirror_that_cannot_share_says_so_and_fetches_all_the_same() {
+    let cluster = Cluster::start().await;
+    // Enough of them that it is refused before it is done.
+    let names: Vec<String> = (1..=2_000).map(|number| format!("rfc{number}.txt")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), TEXT)).collect();
+    let folder = cluster.folder("alice", &files);
+    let _alice = cluster.join("alice", &folder).await;
+    let to = folder.with_file_name("mirrored");
+    let mut command = cluster.peer();
+    command
+        .args(["mirror", "--durability", "file", "--name", "alice", "--to"])
+        .arg(&to);
+    let ran = run(&mut command).await.exits(0);
+    let told = ran
+        .stderr
+        .matches("nothing is shared meanwhile: another active peer is called alice")
+        .count();
+    assert_eq!(told, 1, "{ran:#?}");
+    assert!(to.join("rfc2000.txt").exists());
+}
+
+#[tokio::test]
 async fn a_cap_holds_for_several_who_mirror_at_the_same_time() {
     const DOCUMENTS: usize = 30;
     const MIB: f64 = 1024.0 * 1024.0;

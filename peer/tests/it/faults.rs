@@ -381,6 +381,28 @@ async fn who_lies_three_times_is_left_alone() {
 }
 
 #[tokio::test]
+async fn who_breaks_off_after_wrong_bytes_is_found_out_by_who_sends_the_right_ones() {
+    let registry = TestRegistry::start().await;
+    let bytes = document();
+    let half_a_lie: Script = |bytes, offset| {
+        let mut wrong = bytes[offset as usize..bytes.len() / 2].to_vec();
+        wrong[17] ^= 1;
+        sends(header(bytes), [&wrong[..]])
+    };
+    let liar = FakeHolder::start(&registry, "liar", &bytes, half_a_lie).await;
+    let _honest = TestPeer::start(&registry, "honest", &[("rfc1.txt", &bytes)]).await;
+    let context = registry.context();
+    let folder = TempDir::new().unwrap();
+    // Either may be asked first.
+    for attempt in 0..100 {
+        let to = folder.path().join(attempt.to_string());
+        get_within(&context, &to, 1, any_version()).await.unwrap();
+        assert_eq!(fs::read(to.join("rfc1.txt")).unwrap(), bytes);
+    }
+    assert_eq!(liar.offsets.lock().unwrap().as_slice(), [0, 0, 0]);
+}
+
+#[tokio::test]
 async fn a_file_that_changes_under_the_hand_is_never_served_as_what_it_was() {
     let registry = TestRegistry::start().await;
     let bytes = document();

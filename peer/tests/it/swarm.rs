@@ -177,6 +177,25 @@ async fn a_mirror_tells_which_of_several_versions_it_takes() {
 }
 
 #[tokio::test]
+async fn a_mirror_leaves_those_alone_who_lied_to_others() {
+    let registry = TestRegistry::start().await;
+    let liar = TestPeer::start(&registry, "liar", &[("rfc1.txt", b"one"), ("rfc2.txt", b"two")]).await;
+    let _honest = TestPeer::start(&registry, "honest", &[("rfc1.txt", b"one")]).await;
+    let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mirror = mirror_into(&folder, &state, Compress::Auto);
+    let holder = Holder {
+        id: p2p_ci::identity::SessionId::from_bytes([7; 16]),
+        name: "liar".parse().unwrap(),
+        address: liar.address(),
+    };
+    while !mirror.known.strike(&holder) {}
+    let summary = mirror.run(&registry.client().await, Arc::new(Silent)).await.unwrap();
+    assert_eq!((summary.fetched, summary.failures.len()), (1, 1), "{summary:?}");
+    assert!(summary.failures[0].1.message.contains("left alone"), "{summary:?}");
+    assert_eq!(files(folder.path()), [("rfc1.txt".to_owned(), b"one".to_vec())]);
+}
+
+#[tokio::test]
 async fn two_mirrors_into_one_folder_do_not_take_each_other_for_strangers() {
     let registry = TestRegistry::start().await;
     let documents: Vec<(String, Vec<u8>)> = (1..=200)
