@@ -18,6 +18,7 @@ mod fingerprints;
 mod hostages;
 mod interrupted;
 mod large;
+mod liars;
 mod link;
 mod memory;
 mod misdeeds_on_streams;
