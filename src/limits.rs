@@ -8,6 +8,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// The registry's well-known port.
 pub const REGISTRY_PORT: u16 = 7734;
 
+/// The lowest port of a peer: an ordinary user's process can listen on it (RFC 6335 section 6: 0 to 1023 are the system ports).
+pub const LOWEST_PEER_PORT: u16 = 1024;
+
 /// The largest document: three times the largest RFC there is in any format (4,903,124 bytes, a PDF), so nothing real
 /// is refused, while a hostile holder cannot fill a disk with one.
 pub const MAX_DOCUMENT_BYTES: u64 = 16 * 1024 * 1024;

@@ -204,12 +204,15 @@ fn decode_address(field: &str, text: &str) -> Result<SocketAddr, ProtocolError> 
     Ok(address)
 }
 
-/// A port on which an ordinary user's process can listen (RFC 6335 section 6: 0 to 1023 are the system ports).
+/// A port that a peer may have; see [`limits::LOWEST_PEER_PORT`].
 fn decode_port(field: &str, port: u32) -> Result<u16, ProtocolError> {
     u16::try_from(port)
         .ok()
-        .filter(|port| *port >= 1024)
-        .ok_or_else(|| ProtocolError::invalid(field, format!("port {port} is not within 1024 to 65535")))
+        .filter(|port| *port >= limits::LOWEST_PEER_PORT)
+        .ok_or_else(|| {
+            let why = format!("port {port} is not within {} to {}", limits::LOWEST_PEER_PORT, u16::MAX);
+            ProtocolError::invalid(field, why)
+        })
 }
 
 impl TryFrom<pb::DocumentKey> for DocumentKey {

@@ -13,6 +13,7 @@ use p2p_ci::{
     digest::DigestPrefix,
     document::Format,
     identity::{PeerName, SessionId},
+    limits::LOWEST_PEER_PORT,
     registry_url::RegistryUrl,
 };
 
@@ -92,7 +93,7 @@ pub struct SharingArgs {
     #[arg(long, value_name = "IP:PORT", conflicts_with = "advertise_port", value_parser = parse_advertised)]
     pub advertise: Option<SocketAddr>,
     /// Tells others this port instead of the one that is listened on, for a forwarded port.
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(i64::from(LOWEST_PEER_PORT)..))]
     pub advertise_port: Option<u16>,
     /// Lets downloaders from this network in, besides loopback and private networks. May be repeated.
     #[arg(long, value_name = "CIDR", value_parser = parse_network)]
@@ -298,7 +299,7 @@ fn parse_advertised(text: &str) -> Result<SocketAddr, String> {
     let address = text
         .parse::<SocketAddr>()
         .map_err(|_| format!("use IP:PORT, {usual}"))?;
-    if is_host(address.ip()) && address.port() >= 1024 {
+    if is_host(address.ip()) && address.port() >= LOWEST_PEER_PORT {
         Ok(address)
     } else {
         Err(format!("nobody can be told that; use {usual}"))
