@@ -159,8 +159,10 @@ fn explain(response: http::Response<Body>) -> http::Response<Body> {
     }
 }
 
-/// What it means that tonic could not decode a request; `None` for every other status.
-fn of_undecoded(status: &Status) -> Option<Failure> {
+/// What it means that tonic could not decode a request, which it answers with codes that mean something else in this
+/// protocol; `None` for every other status.
+#[must_use]
+pub fn of_undecoded(status: &Status) -> Option<Failure> {
     if !status.details().is_empty() {
         return None;
     }

@@ -20,6 +20,7 @@ use p2p_ci::{
         self,
         file_transfer_server::{FileTransfer, FileTransferServer},
     },
+    serving::of_undecoded,
     wire::{file_transfer::decode_many_request, many::encode_many_parts},
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -266,18 +267,12 @@ fn bytes_of(part: &ManyPart) -> u64 {
     }
 }
 
-/// Why a request could not be read. tonic answers a message over the limit with OUT_OF_RANGE, which means something else
-/// in this protocol.
+/// Why a request of a stream could not be read.
 fn of_broken_request(status: &Status) -> Failure {
-    if status.code() == tonic::Code::OutOfRange {
-        let message = format!(
-            "a request has at most {} bytes",
-            shared_limits::MAX_TRANSFER_REQUEST_BYTES
-        );
-        return Failure::new(Reason::MessageTooLarge, message);
-    }
-    Failure::new(
-        Reason::InvalidRequest,
-        format!("the request cannot be read: {}", status.message()),
-    )
+    of_undecoded(status).unwrap_or_else(|| {
+        Failure::new(
+            Reason::InvalidRequest,
+            format!("the request cannot be read: {}", status.message()),
+        )
+    })
 }

@@ -23,6 +23,7 @@ mod link;
 mod memory;
 mod misdeeds_on_streams;
 mod network;
+mod odd_requests;
 mod support;
 mod swarm;
 mod uploading;
