@@ -2,7 +2,7 @@
 
 mod title;
 
-use std::{fmt, num::NonZeroU32, str::FromStr};
+use std::{fmt, num::NonZeroU32, str::FromStr, time::SystemTime};
 
 pub use self::title::{Title, TitleError};
 use crate::digest::Sha256;
@@ -283,6 +283,15 @@ pub struct DocumentClaim {
 /// A point in time in whole seconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixSeconds(pub i64);
+
+impl UnixSeconds {
+    /// Now, by the clock of this machine, which may be wrong and may be set.
+    #[must_use]
+    pub fn now() -> Self {
+        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self(i64::try_from(since_1970.unwrap_or_default().as_secs()).unwrap_or(i64::MAX))
+    }
+}
 
 /// One document, with what its announcer claims about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

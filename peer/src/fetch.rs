@@ -1,7 +1,7 @@
 //! Downloads one document: from whom, in which order, and what to do when a holder fails.
 //!
 //! A holder that is gone or slow costs the bytes not yet received only: the next one, which holds the *same digest*,
-//! goes on at the offset. A holder whose bytes do not have that digest costs all of them.
+//! goes on at the offset. A holder whose bytes do not have that digest costs all of them; one that sent none costs nothing.
 
 mod blame;
 mod candidates;
@@ -70,12 +70,12 @@ pub enum HolderError {
     #[error("{0}")]
     Call(#[from] CallError),
     /// It ended before it had sent everything.
-    #[error("it sent {received_bytes} of {size_bytes} bytes and ended")]
+    #[error("it sent {sent_bytes} of {asked_bytes} bytes and ended")]
     Short {
-        /// Bytes that are here.
-        received_bytes: u64,
-        /// Bytes of the document.
-        size_bytes: u64,
+        /// Bytes that it sent.
+        sent_bytes: u64,
+        /// Bytes of the document that it was asked for.
+        asked_bytes: u64,
     },
     /// It sent something else than was asked for.
     #[error("it sent {0}")]
@@ -156,6 +156,12 @@ pub fn is_lie(error: &HolderError) -> bool {
     }
 }
 
+/// Whether an error counts against a holder in every download from now on: it sent what no honest holder sends.
+#[must_use]
+pub fn earns_strike(error: &HolderError) -> bool {
+    matches!(error, HolderError::Lied(_))
+}
+
 /// Whether an error means that a holder could not be asked at all.
 fn is_absence(error: &HolderError) -> bool {
     matches!(
@@ -217,7 +223,7 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
         match receive(dialer, holder, has_others, &job, &mut sink, &mut received_bytes).await {
             Ok(modified) => {
                 if let Some(liar) = blame.settled(holder) {
-                    strike(job.memory, liar);
+                    job.memory.strike(liar);
                 }
                 let Stored { path, was_there, .. } = sink.commit(modified.or(document.modified), job.replace).await?;
                 return Ok(Fetched {
@@ -235,20 +241,23 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
                 holders.again(holder);
             }
             Err(Stop::Holder(error)) => {
+                let has_sent = sink.written() > before;
+                // Who sends something has a slot for it, whatever it says then.
                 if let HolderError::Call(call) = &error
+                    && !has_sent
                     && let Some(pause) = busy_for(call)
                     && holders.later(holder, pause)
                 {
                     continue;
                 }
                 tracing::info!(holder = %holder.name, address = %holder.address, document = %id.key, %error, "holder failed");
-                if matches!(error, HolderError::Lied(_)) {
-                    strike(job.memory, holder);
+                if earns_strike(&error) {
+                    job.memory.strike(holder);
                 }
-                if is_lie(&error) {
+                if has_sent && is_lie(&error) {
                     sink.restart().await?;
                     blame.dropped();
-                } else if sink.written() > before {
+                } else if has_sent {
                     blame.sent(holder);
                 }
                 detours.push(Detour::of(holder, error));
@@ -257,12 +266,6 @@ pub async fn fetch(dialer: &Dialer, job: FetchJob<'_>) -> Result<Fetched, FetchE
         }
     }
     Err(FetchError::Holders(detours))
-}
-
-fn strike(memory: &Memory, holder: &Holder) {
-    if memory.strike(holder) {
-        tracing::warn!(holder = %holder.name, address = %holder.address, "too many lies; left alone for a while");
-    }
 }
 
 /// How long things really take, which paused test clocks must not change.
@@ -300,6 +303,14 @@ fn lied(what: impl Into<String>) -> Stop {
     Stop::Holder(HolderError::Lied(what.into()))
 }
 
+/// A holder that was asked from `offset` on has ended well, with too little.
+fn short(sink: &Sink, offset: u64, size_bytes: u64) -> Stop {
+    Stop::Holder(HolderError::Short {
+        sent_bytes: sink.written() - offset,
+        asked_bytes: size_bytes - offset,
+    })
+}
+
 /// Receives what is missing from one holder, and checks it; it may be slow where there are no others. Returns when the holder says the file was modified.
 async fn receive(
     dialer: &Dialer,
@@ -328,7 +339,7 @@ async fn receive(
     {
         Some(DownloadPart::Header(header)) => header,
         Some(DownloadPart::Chunk(_)) => return Err(lied("bytes before it said of what")),
-        None => return Err(lied("nothing at all")),
+        None => return Err(short(sink, offset, document.size_bytes)),
     };
     if header.id != document.id || header.size_bytes != document.size_bytes {
         return Err(lied("another document than the one that was asked for"));
@@ -350,10 +361,7 @@ async fn receive(
         sink.write(chunk).await.map_err(Stop::Store)?;
     }
     if sink.written() < document.size_bytes {
-        return Err(Stop::Holder(HolderError::Short {
-            received_bytes: sink.written(),
-            size_bytes: document.size_bytes,
-        }));
+        return Err(short(sink, offset, document.size_bytes));
     }
     match sink.digest().await.map_err(Stop::Store)? {
         digest if digest == document.id.sha256 => Ok(header.modified),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use p2p_ci::{
     digest::{DigestPrefix, Sha256},
-    document::{DocumentKey, Format, RfcNumber},
+    document::{DocumentKey, Format, RfcNumber, UnixSeconds},
     message::DocumentEntry,
     text::escaped,
 };
@@ -222,7 +222,8 @@ impl Getter {
             );
             return Err(PeerError::NotFound(message));
         }
-        entries.sort_by_key(|entry| std::cmp::Reverse(rank(entry)));
+        let now = UnixSeconds::now();
+        entries.sort_by_key(|entry| std::cmp::Reverse(rank(entry, now)));
         Ok(sighting)
     }
 }

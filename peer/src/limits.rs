@@ -16,6 +16,10 @@ pub const MAX_CONNECTIONS: usize = 512;
 /// How long uploads may go on after the peer was told to end.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(30);
 
+/// How long a mirror may take to end that was told to: what holders were asked for comes in a moment, from those that send
+/// at all; what does not is fetched the next time.
+pub const MIRROR_GRACE: Duration = Duration::from_secs(5);
+
 /// Batches that wait between the disk and the network, for each upload, beside the one that is being sent and the one
 /// that is being read. Of a single document, a batch is a chunk.
 pub const UPLOAD_QUEUE_BATCHES: usize = 1;
@@ -108,13 +112,14 @@ pub const MAX_GET_NUMBERS: usize = 1000;
 /// a whole class wants the same series.
 pub const BUSY_PATIENCE: Duration = Duration::from_secs(60);
 
-/// When a busy holder is asked again that names no time itself.
+/// When a busy holder is to be asked again: what this one names, and what counts where another names nothing. Whoever
+/// waits makes half to one and a half times of it, so that not all come back at once.
 pub const BUSY_RETRY: Duration = Duration::from_secs(1);
 
-/// No busy holder is asked again sooner, whatever it says.
+/// A busy holder that names less counts as one that names this.
 pub const BUSY_RETRY_SHORTEST: Duration = Duration::from_millis(200);
 
-/// No busy holder is left alone for longer, whatever it says: by then a slot may well be free.
+/// A busy holder that names more counts as one that names this: by then a slot may well be free.
 pub const BUSY_RETRY_LONGEST: Duration = Duration::from_secs(5);
 
 /// A download's deadline is this and the time that its bytes take at [`SLOWEST_BYTES_PER_SECOND`].

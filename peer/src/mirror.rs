@@ -5,9 +5,9 @@
 //! name, so a mirror can be interrupted at any time and run again.
 
 mod arriving;
+mod budget;
 mod choice;
 mod listing;
-mod memory;
 mod neighbours;
 mod order;
 mod origin;
@@ -41,19 +41,19 @@ use p2p_ci::{
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use self::{
-    choice::Compress,
-    plan::Problem,
-    summary::{Given, Summary},
-};
 use self::{
-    memory::Memory,
+    budget::Budget,
     neighbours::{Neighbours, News},
     order::Order,
     origin::Origin,
     plan::{Fallback, Plan},
     worker::Worker,
     writers::{Intake, Writers},
+};
+pub use self::{
+    choice::Compress,
+    plan::Problem,
+    summary::{Given, Summary},
 };
 use crate::{
     fetch::{HolderError, blocking},
@@ -134,7 +134,7 @@ struct Shared {
     /// Ends everything because the target has failed.
     failed: CancellationToken,
     failure: Mutex<Option<StoreError>>,
-    memory: Memory,
+    budget: Budget,
     plan: Mutex<Plan>,
     order: Order,
     /// Something came or failed, so that the plan should be looked at again.
@@ -266,7 +266,7 @@ impl Mirror {
             stop: self.stop.clone(),
             failed: CancellationToken::new(),
             failure: Mutex::new(None),
-            memory: Memory::default(),
+            budget: Budget::default(),
             plan: Mutex::default(),
             order: Order::default(),
             changed: Notify::new(),

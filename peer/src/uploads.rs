@@ -162,9 +162,9 @@ fn failure_of(error: &LibraryError) -> Failure {
         LibraryError::OffsetOutOfRange { .. } => {
             Failure::new(Reason::OffsetOutOfRange, error.to_string()).with_field("offset")
         }
-        LibraryError::Changed(_) | LibraryError::Read { .. } => {
-            Failure::new(Reason::DocumentChanged, error.to_string())
-        }
+        LibraryError::Changed(_) => Failure::new(Reason::DocumentChanged, error.to_string()),
+        // Its bytes may be what they were; they cannot be had here now.
+        LibraryError::Read { .. } => Failure::new(Reason::Internal, error.to_string()),
         // Where the folder lies is nobody's business but its owner's, who finds the whole error in the log.
         LibraryError::Missing(_)
         | LibraryError::NotAFolder(_)
@@ -172,7 +172,7 @@ fn failure_of(error: &LibraryError) -> Failure {
         | LibraryError::NotAdopted(_)
         | LibraryError::Cancelled(_)
         | LibraryError::Thread { .. } => Failure::new(
-            Reason::DocumentChanged,
+            Reason::Internal,
             "the shared folder cannot be read now; try another holder",
         ),
     }

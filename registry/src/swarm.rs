@@ -17,7 +17,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use p2p_ci::{
@@ -101,14 +101,6 @@ fn random<const N: usize>() -> Result<[u8; N], StreamEnd> {
     Ok(bytes)
 }
 
-/// The wall clock, for people to read; nothing is decided by it.
-fn wall_clock() -> UnixSeconds {
-    let since_1970 = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixSeconds(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX))
-}
-
 /// The span over which peers spread their return when this registry restarts.
 fn reconnect_spread(sessions: usize) -> Duration {
     let sessions = u32::try_from(sessions).unwrap_or(u32::MAX);
@@ -170,7 +162,8 @@ impl Swarm {
             resume: resume_token,
             address,
             account: address::accountable(source.ip()),
-            registered: wall_clock(),
+            // For people to read; nothing is decided by it.
+            registered: UnixSeconds::now(),
         };
         let session_count = self.lock().join(joining, superseded.clone())?;
         let welcome = Welcome {

@@ -89,24 +89,48 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
         never = keep_learning(&node, context) => match never {},
         name = signals.next() => { tracing::info!("{name}: leaving"); Ok(()) }
     };
-    if let Some((stop, task)) = mirroring {
-        stop.cancel();
-        // It ends at its next step; what it has begun to store is complete or absent either way.
-        task.abort();
-    }
-    signals.or_exit(node.shutdown(limits::DRAIN_GRACE)).await;
+    let leaving = async {
+        let mirrored = async {
+            match mirroring {
+                Some(mirroring) => mirroring.end().await,
+                None => Ok(()),
+            }
+        };
+        tokio::join!(node.shutdown(limits::DRAIN_GRACE), mirrored).1
+    };
+    let mirrored = signals.or_exit(leaving).await;
+    let (memory, registry) = (context.memory.clone(), context.registry.clone());
+    blocking("remembering peers", move || memory.save(&registry)).await?;
     ended?;
+    mirrored?;
     follower.left()?;
     Ok(Exit::Done)
 }
 
-fn start_mirroring(
-    context: &Context,
+/// A folder that is filled while it is shared.
+struct Mirroring {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
     target: Target,
-    library: Library,
-    vital: Vital,
-) -> (CancellationToken, tokio::task::JoinHandle<()>) {
+}
+
+impl Mirroring {
+    /// Ends the round that goes on, and forces to the disk what it stored.
+    async fn end(self) -> Result<(), PeerError> {
+        self.stop.cancel();
+        let abort = self.task.abort_handle();
+        if tokio::time::timeout(limits::MIRROR_GRACE, self.task).await.is_err() {
+            // What it has begun to store is complete or absent either way.
+            abort.abort();
+        }
+        blocking("forcing to the disk", move || self.target.finish()).await??;
+        Ok(())
+    }
+}
+
+fn start_mirroring(context: &Context, target: Target, library: Library, vital: Vital) -> Mirroring {
     let stop = CancellationToken::new();
+    let kept = target.clone();
     let mirror = Mirror {
         dialer: Arc::clone(&context.dialer),
         library,
@@ -122,7 +146,11 @@ fn start_mirroring(
         let _vital = vital;
         keep_mirroring(context, mirror).await;
     });
-    (stop, task)
+    Mirroring {
+        stop,
+        task,
+        target: kept,
+    }
 }
 
 /// One line for people.

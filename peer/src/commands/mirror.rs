@@ -218,54 +218,59 @@ impl Observer for Bars {
 
 /// Mirrors into a shared folder for as long as it is shared: at once, and whenever peers come or announce.
 pub(super) async fn keep_mirroring(context: Context, mirror: Mirror) {
-    let stop = mirror.stop.clone();
     let news = Notify::new();
     tokio::select! {
-        never = rounds(&context, &mirror, &news) => match never {},
+        () = rounds(&context, &mirror, &news) => {}
         never = tell_news(&context, &news) => match never {},
-        () = stop.cancelled() => {}
     }
 }
 
-/// Goes round after round. Each costs the registry a list of all that it knows, so the more of them have found nothing, the
-/// longer it takes until the next one, whoever announces what.
-async fn rounds(context: &Context, mirror: &Mirror, news: &Notify) -> Infallible {
+/// Goes round after round until the mirror is told to stop. Each costs the registry a list of all that it knows, so the more
+/// of them have found nothing, the longer it takes until the next one, whoever announces what.
+async fn rounds(context: &Context, mirror: &Mirror, news: &Notify) {
     /// Announcements come in bursts; one round takes them all.
     const BURST: Duration = Duration::from_millis(250);
     /// Rounds without a reason, as a safety net.
     const ROUND: Duration = Duration::from_secs(60);
     let mut in_vain = Backoff::new(PAUSE_IN_VAIN, MOST_PAUSE);
     let mut told = None;
-    loop {
-        match one_round(context, mirror).await {
-            Ok(fetched) => {
-                told = None;
-                if fetched > 0 {
-                    in_vain.reset();
-                } else {
-                    let spread = 0.5 + rand::random::<f64>() / 2.0;
-                    tokio::time::sleep(in_vain.next(spread)).await;
+    while !mirror.stop.is_cancelled() {
+        let round = one_round(context, mirror).await;
+        let pause = async {
+            match round {
+                Ok(fetched) => {
+                    told = None;
+                    if fetched > 0 {
+                        in_vain.reset();
+                    } else {
+                        let spread = 0.5 + rand::random::<f64>() / 2.0;
+                        tokio::time::sleep(in_vain.next(spread)).await;
+                    }
+                    // Either there is something new, or it is time to look.
+                    let _ = tokio::time::timeout(ROUND, news.notified()).await;
                 }
-                // Either there is something new, or it is time to look.
-                let _ = tokio::time::timeout(ROUND, news.notified()).await;
-            }
-            Err(error) => {
-                // What is still so is said once.
-                let error = error.to_string();
-                if told.as_ref() != Some(&error) {
-                    tracing::warn!(%error, "mirroring pauses");
+                Err(error) => {
+                    // What is still so is said once.
+                    let error = error.to_string();
+                    if told.as_ref() != Some(&error) {
+                        tracing::warn!(%error, "mirroring pauses");
+                    }
+                    told = Some(error);
+                    tokio::time::sleep(PAUSE_WITHOUT_REGISTRY).await;
                 }
-                told = Some(error);
-                tokio::time::sleep(PAUSE_WITHOUT_REGISTRY).await;
             }
-        }
-        tokio::time::sleep(BURST).await;
+            tokio::time::sleep(BURST).await;
+        };
+        mirror.stop.run_until_cancelled(pause).await;
     }
 }
 
 /// Downloads what is missing now; returns how many documents that were.
 async fn one_round(context: &Context, mirror: &Mirror) -> Result<u64, PeerError> {
-    let client = context.connect().await?;
+    let Some(client) = mirror.stop.run_until_cancelled(context.connect()).await else {
+        return Ok(0);
+    };
+    let client = client?;
     let summary = mirror
         .run(&client, Arc::new(Log))
         .await

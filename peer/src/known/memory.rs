@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use p2p_ci::{digest::Sha256, document::UnixSeconds, message::Holder, registry_url::RegistryUrl, text::escaped};
@@ -87,7 +87,7 @@ impl Memory {
 
     /// The registry at this address has named these peers.
     pub fn learn<'a>(&self, registry: IpAddr, holders: impl IntoIterator<Item = &'a Holder>) {
-        let now = wall_clock();
+        let now = UnixSeconds::now();
         let mut known = self.lock();
         for holder in holders {
             known.registry = Some(registry);
@@ -96,26 +96,29 @@ impl Memory {
         }
     }
 
-    /// A peer sent wrong bytes. Returns whether it is left alone from now on.
-    #[must_use]
+    /// A peer sent what no honest one sends. Returns whether it is left alone from now on.
     pub fn strike(&self, holder: &Holder) -> bool {
         let mut known = self.lock();
-        let is_banned = known.strike(holder, wall_clock());
+        let is_banned = known.strike(holder, UnixSeconds::now());
         // Before it is unlocked: whoever writes sees the news, or the strike is in what is written.
         self.is_news.store(true, Ordering::Relaxed);
+        drop(known);
+        if is_banned {
+            tracing::warn!(holder = %holder.name, address = %holder.address, "too many lies; left alone for a while");
+        }
         is_banned
     }
 
     /// Whether a peer lied so often of late that it is not asked.
     #[must_use]
     pub fn is_banned(&self, holder: &Holder) -> bool {
-        self.lock().is_banned(holder, wall_clock())
+        self.lock().is_banned(holder, UnixSeconds::now())
     }
 
     /// Those to ask without the registry's help, the latest first.
     #[must_use]
     pub fn to_ask(&self) -> Vec<Holder> {
-        self.lock().to_ask(wall_clock())
+        self.lock().to_ask(UnixSeconds::now())
     }
 
     /// Where the registry was reached last.
@@ -144,7 +147,7 @@ impl Memory {
         let theirs = read(path).unwrap_or_default();
         let kept = {
             let mut known = self.lock();
-            known.merge(theirs, wall_clock());
+            known.merge(theirs, UnixSeconds::now());
             kept(&known, registry)
         };
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -204,11 +207,6 @@ fn read(path: &Path) -> io::Result<KnownPeers> {
     };
     let peers: io::Result<Vec<KnownPeer>> = kept.peers.into_iter().map(peer).collect();
     Ok(KnownPeers::new(kept.address, peers?))
-}
-
-fn wall_clock() -> UnixSeconds {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    UnixSeconds(i64::try_from(since_1970.unwrap_or_default().as_secs()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use p2p_ci::{document::UnixSeconds, message::Compression};
 use tokio::time::Instant;
 
 use super::{
-    memory::{PATIENCE, Room},
+    budget::{PATIENCE, Room},
     plan::Task,
 };
 use crate::library::Body;

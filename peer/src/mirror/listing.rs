@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use p2p_ci::{
     client::{CallError, registry::RegistryClient},
-    document::RfcRange,
+    document::{RfcRange, UnixSeconds},
     limits::MAX_HOLDERS,
     message::{DocumentEntry, IndexFilter, ListQuery, Listed},
 };
@@ -112,9 +112,10 @@ fn tell_room(shared: &Shared) {
 
 /// Decides whether a document is missing.
 fn consider(mirror: &Mirror, shared: &Shared, versions: Vec<DocumentEntry>) {
-    for chosen in choose(versions) {
-        let Chosen { entry, others } = &chosen;
-        if !others.is_empty() {
+    let now = UnixSeconds::now();
+    for chosen in choose(versions, now) {
+        let entry = &chosen.entry;
+        if chosen.is_contested() {
             shared.summary().contested += 1;
         }
         match mirror.library.get(entry.document.id.key) {
@@ -122,15 +123,15 @@ fn consider(mirror: &Mirror, shared: &Shared, versions: Vec<DocumentEntry>) {
             Some(held) if !mirror.replace => {
                 shared.summary().kept += 1;
                 shared.observer.note(&format!(
-                    "{} has other bytes here (SHA-256 {}) than most peers have ({}); left as it is (--force replaces it)",
+                    "{} has other bytes here (SHA-256 {}) than what is to be taken from peers ({}); left as it is (--force replaces it)",
                     held.id.key,
                     held.id.sha256.fmt_short(),
                     entry.document.id.sha256.fmt_short()
                 ));
             }
             Some(_) | None => {
-                if let Some(line) = contest(entry, others) {
-                    shared.observer.note(&line);
+                if chosen.is_contested() {
+                    tell_contest(shared, &chosen, now);
                 }
                 let place = shared.order.place(entry.document.id.key.number);
                 shared.plan().add(chosen, place);
@@ -139,22 +140,22 @@ fn consider(mirror: &Mirror, shared: &Shared, versions: Vec<DocumentEntry>) {
     }
 }
 
-/// Says which of several versions is taken, and why; `None` where there is only one.
-fn contest(entry: &DocumentEntry, others: &[DocumentEntry]) -> Option<String> {
-    let best = others.first()?;
+/// Says which of several versions is taken, and why.
+fn tell_contest(shared: &Shared, Chosen { entry, others }: &Chosen, now: UnixSeconds) {
+    let Some(best) = others.first() else { return };
     let told = |entry: &DocumentEntry| {
         let holders = human::count(u64::from(entry.holder_count), "holder");
         format!("SHA-256 {}, {holders}", entry.document.id.sha256.fmt_short())
     };
-    let why = if is_tie(entry, best) {
+    let why = if is_tie(entry, best, now) {
         "a tie, which the smaller digest wins"
     } else {
         "held more widely"
     };
-    Some(format!(
+    shared.observer.note(&format!(
         "{} exists with different bytes: took {} ({why}), not {}; `peer get --sha256` takes another",
         entry.document.id.key,
         told(entry),
         told(best),
-    ))
+    ));
 }

@@ -265,19 +265,6 @@ impl Plan {
         self.sources.remove(&holder);
     }
 
-    /// Gives back what `holder` was asked for and has not begun to deliver: it is asked no more for now.
-    pub(super) fn released(&mut self, holder: SessionId, asked: &[usize]) {
-        for index in asked {
-            let Some(want) = self.wants.get_mut(*index) else {
-                continue;
-            };
-            want.asked.retain(|(id, _)| *id != holder);
-            if let Some(source) = self.sources.get_mut(&holder) {
-                source.push(Queued::new(*index, want.rarity(), want.tie));
-            }
-        }
-    }
-
     fn remove_holder(&mut self, index: usize, holder: SessionId) -> bool {
         let Some(want) = self.wants.get_mut(index) else {
             return false;

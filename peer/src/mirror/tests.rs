@@ -124,7 +124,7 @@ async fn ends_when_storing_breaks() {
             index,
             document,
             body,
-            _room: shared.memory.try_take(1).unwrap(),
+            _room: shared.budget.try_take(1).unwrap(),
         });
         intake.send(group).await.unwrap();
     }
@@ -155,7 +155,7 @@ async fn begins_nothing_without_room() {
         index: 0,
         document: documents.remove(0),
         body,
-        _room: shared.memory.try_take(1).unwrap(),
+        _room: shared.budget.try_take(1).unwrap(),
     });
     // No disk has so much, beside what is left to others.
     group.bytes = u64::MAX / 2;

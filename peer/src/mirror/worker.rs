@@ -23,15 +23,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::{
     Shared,
     arriving::{Arriving, Asked},
+    budget::Room,
     choice::Choice,
-    memory::Room,
     origin::Origin,
     pace::Pace,
     plan::Problem,
     writers::{Arrived, Group, Intake},
 };
 use crate::{
-    fetch::{HolderError, allowance, busy_for, is_lie},
+    fetch::{HolderError, allowance, busy_for, earns_strike, is_lie},
     limits,
     packing::Unpacker,
 };
@@ -92,16 +92,16 @@ impl Worker {
         let holder = &self.origin.holder;
         if let Err(error) = ended {
             tracing::info!(holder = %holder.name, address = %holder.address, %error, "holder failed");
+            if earns_strike(&error) {
+                self.shared.known.strike(holder);
+            }
             let problem = Problem {
                 message: format!("{}: {error}", holder.name),
                 integrity: is_lie(&error),
             };
             self.shared.plan().lost(holder.id, &problem);
         } else {
-            let asked: Vec<usize> = self.asked.iter().map(|asked| asked.task.index).collect();
-            let mut plan = self.shared.plan();
-            plan.released(holder.id, &asked);
-            plan.set_active(holder.id, false);
+            self.shared.plan().set_active(holder.id, false);
         }
         self.shared.changed.notify_waiters();
     }
@@ -121,7 +121,7 @@ impl Worker {
             let shared = Arc::clone(&self.shared);
             let changed = shared.changed.notified();
             if self.origin.is_banned() {
-                return Err(lied("too many documents with wrong bytes"));
+                return Err(HolderError::Banned);
             }
             self.fill(&sender).await?;
             if self.asked.is_empty() {
@@ -189,7 +189,7 @@ impl Worker {
                     let is_on_its_way = self.arriving.as_ref().and_then(Arriving::may_be_given_up_at);
                     let others_wait = async {
                         match is_on_its_way {
-                            Some(time) => tokio::join!(sleep_until(time), self.shared.memory.is_short()),
+                            Some(time) => tokio::join!(sleep_until(time), self.shared.budget.is_short()),
                             None => std::future::pending().await,
                         }
                     };
@@ -205,7 +205,15 @@ impl Worker {
                 part
             }
         };
-        part?.ok_or_else(|| lied("fewer documents than it was asked for"))
+        part?.ok_or_else(|| self.short())
+    }
+
+    /// The holder has ended well, with too little.
+    fn short(&self) -> HolderError {
+        HolderError::Short {
+            sent_bytes: self.arriving.as_ref().map_or(0, Arriving::received_bytes),
+            asked_bytes: self.asked.front().map_or(0, |asked| asked.task.document.size_bytes),
+        }
     }
 
     async fn take(&mut self, answer: ManyPart) -> Result<(), HolderError> {
@@ -291,12 +299,12 @@ impl Worker {
     }
 
     async fn room_for(&mut self, size_bytes: u64) -> Result<Room, HolderError> {
-        if let Some(room) = self.shared.memory.try_take(size_bytes) {
+        if let Some(room) = self.shared.budget.try_take(size_bytes) {
             return Ok(room);
         }
         // What this worker keeps back may be just what is missing.
         self.flush().await;
-        self.shared.memory.take(size_bytes).await.ok_or(HolderError::Slow)
+        self.shared.budget.take(size_bytes).await.ok_or(HolderError::Slow)
     }
 
     /// Gives up the document that is arriving, for the sake of those who wait for its room. What is still to come of it is

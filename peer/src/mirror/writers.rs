@@ -12,7 +12,7 @@ use std::{
 use p2p_ci::document::Document;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Shared, memory::Room, origin::Origin};
+use super::{Shared, budget::Room, origin::Origin};
 use crate::{
     blocking,
     fetch::blocking as blocking_for_target,

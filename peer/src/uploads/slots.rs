@@ -1,6 +1,6 @@
 //! Upload slots: how many downloads there are at a time, in all and for one source.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use p2p_ci::{
     failure::{Failure, Reason},
@@ -8,10 +8,7 @@ use p2p_ci::{
 };
 
 use super::cap::Seat;
-use crate::limits::MAX_UPLOADS_PER_SOURCE;
-
-/// When to try a peer again whose upload slots are all taken.
-const BUSY_RETRY: Duration = Duration::from_secs(1);
+use crate::limits::{BUSY_RETRY, MAX_UPLOADS_PER_SOURCE};
 
 /// The slots of one peer.
 #[derive(Debug, Clone)]

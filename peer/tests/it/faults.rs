@@ -47,7 +47,7 @@ fn misdeeds() -> Vec<(&'static str, Exit, Script)> {
 }
 
 /// What an honest holder never does.
-fn lies() -> Vec<(&'static str, Exit, Script)> {
+pub(crate) fn lies() -> Vec<(&'static str, Exit, Script)> {
     vec![
         ("wrong bytes", Exit::Integrity, |bytes, offset| {
             let mut wrong = bytes[offset as usize..].to_vec();
@@ -63,7 +63,6 @@ fn lies() -> Vec<(&'static str, Exit, Script)> {
             sends(header(bytes), std::iter::repeat_n(bytes, 100))
         }),
         ("no header", Exit::Integrity, |bytes, _| (chunks(bytes).collect(), None)),
-        ("nothing", Exit::Integrity, |_, _| (Vec::new(), None)),
         ("another document", Exit::Integrity, |bytes, _| {
             let mut other = header(bytes);
             other.number = 2;
@@ -87,6 +86,7 @@ fn failings() -> Vec<(&'static str, Exit, Script)> {
         ("one byte short", Exit::Unreachable, |bytes, offset| {
             sends(header(bytes), [&bytes[offset as usize..bytes.len() - 1]])
         }),
+        ("nothing", Exit::Unreachable, |_, _| (Vec::new(), None)),
         ("empty chunk", Exit::Unreachable, |bytes, _| {
             (vec![Message::Header(header(bytes)), Message::Chunk(Vec::new())], None)
         }),
@@ -95,9 +95,17 @@ fn failings() -> Vec<(&'static str, Exit, Script)> {
             (messages, Some(Status::unavailable("the process died")))
         }),
         ("changed its mind", Exit::Unreachable, |_, _| {
-            (Vec::new(), Some(Status::not_found("no")))
+            (Vec::new(), Some(Failure::new(Reason::DocumentNotFound, "no").into()))
         }),
-        ("data loss", Exit::Unreachable, |bytes, _| {
+        ("cannot read it", Exit::Unreachable, |bytes, _| {
+            let failure = Failure::new(Reason::Internal, "cannot read it");
+            (vec![Message::Header(header(bytes))], Some(failure.into()))
+        }),
+        ("data loss", Exit::Integrity, |bytes, _| {
+            let failure = Failure::new(Reason::DocumentChanged, "it changed");
+            (vec![Message::Header(header(bytes))], Some(failure.into()))
+        }),
+        ("somebody else's data loss", Exit::Unreachable, |bytes, _| {
             (vec![Message::Header(header(bytes))], Some(Status::data_loss("changed")))
         }),
     ]

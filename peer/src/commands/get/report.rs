@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use p2p_ci::{message::Holder, text::escaped};
+use p2p_ci::{document::UnixSeconds, message::Holder, text::escaped};
 
 use crate::{
     error::PeerError,
@@ -22,7 +22,7 @@ pub(super) fn report(got: &Got, from: Option<&str>, output: &mut Output) -> Resu
     let sha256 = document.id.sha256;
     for (version, why) in &got.missed {
         output.message(format_args!(
-            "{key}: SHA-256 {}, which most peers have, could not be had: {}; took the next version",
+            "{key}: SHA-256 {}, which was to be taken, could not be had: {}; took the next version",
             version.document.id.sha256.fmt_short(),
             escaped(why),
         ));
@@ -42,7 +42,8 @@ pub(super) fn report(got: &Got, from: Option<&str>, output: &mut Output) -> Resu
         ));
     } else if !got.others.is_empty() {
         let holders = human::count(u64::from(got.entry.holder_count), "holder");
-        let tie = got.others.iter().any(|other| is_tie(&got.entry, other));
+        let now = UnixSeconds::now();
+        let tie = got.others.iter().any(|other| is_tie(&got.entry, other, now));
         let why = if tie {
             "; a tie, which the smaller digest wins"
         } else {

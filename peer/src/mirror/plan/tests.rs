@@ -228,12 +228,3 @@ fn who_holds_everything_is_asked_for_what_only_it_has_before_the_rest() {
     let asked = take_all(&mut plan, holder(1).id, NOW);
     assert_eq!(asked, [2, 3, 4, 1], "and is not kept waiting by somebody slow");
 }
-
-#[test]
-fn what_is_given_back_can_be_taken_again() {
-    let mut plan = plan(&[&[1], &[1]]);
-    let one = holder(1).id;
-    assert_eq!(take_all(&mut plan, one, NOW), [1, 2]);
-    plan.released(one, &[1]);
-    assert_eq!(take_all(&mut plan, one, NOW), [2]);
-}

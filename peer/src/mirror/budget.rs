@@ -25,8 +25,8 @@ pub(super) type Room = OwnedSemaphorePermit;
 
 /// The budget.
 #[derive(Debug)]
-pub(super) struct Memory {
-    budget: Arc<Semaphore>,
+pub(super) struct Budget {
+    units: Arc<Semaphore>,
     waiting: watch::Sender<Waiting>,
 }
 
@@ -38,28 +38,25 @@ struct Waiting {
     since: Option<Instant>,
 }
 
-impl Default for Memory {
+impl Default for Budget {
     fn default() -> Self {
         Self {
-            budget: Arc::new(Semaphore::new(limits::WINDOW_BUDGET_BYTES / UNIT_BYTES as usize)),
+            units: Arc::new(Semaphore::new(limits::WINDOW_BUDGET_BYTES / UNIT_BYTES as usize)),
             waiting: watch::Sender::default(),
         }
     }
 }
 
-impl Memory {
+impl Budget {
     /// Room for so many bytes, if there is.
     pub(super) fn try_take(&self, size_bytes: u64) -> Option<Room> {
-        Arc::clone(&self.budget).try_acquire_many_owned(units(size_bytes)).ok()
+        Arc::clone(&self.units).try_acquire_many_owned(units(size_bytes)).ok()
     }
 
     /// Waits for room for so many bytes; `None` only where there is no budget any more.
     pub(super) async fn take(&self, size_bytes: u64) -> Option<Room> {
         let _waits = Waits::new(&self.waiting);
-        Arc::clone(&self.budget)
-            .acquire_many_owned(units(size_bytes))
-            .await
-            .ok()
+        Arc::clone(&self.units).acquire_many_owned(units(size_bytes)).await.ok()
     }
 
     /// Is done while somebody has waited for [`PATIENCE`] and nobody got room meanwhile.
@@ -119,7 +116,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_short_once_somebody_has_waited_for_long_in_vain() {
-        let memory = Memory::default();
+        let memory = Budget::default();
         let all = memory.try_take(ALL).unwrap();
         assert!(memory.try_take(1).is_none());
         let is_short = || timeout(10 * PATIENCE, memory.is_short());
@@ -136,7 +133,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_not_short_where_those_who_wait_get_room_by_and_by() {
-        let memory = Memory::default();
+        let memory = Budget::default();
         let mut held: Vec<Room> = (0..4).map(|_| memory.try_take(ALL / 4).unwrap()).collect();
         let waiting = async {
             tokio::join!(memory.take(ALL / 4), memory.take(ALL / 4), memory.take(ALL / 4));
