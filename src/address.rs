@@ -76,8 +76,8 @@ pub fn neighbourhood(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Whom a per-address limit counts together: one IPv4 address, or one /64 of IPv6, which a single host owns whole
-/// (RFC 4291 section 2.5.4).
+/// Whom a per-address limit counts together: one IPv4 address, or one /64 of IPv6. That is a whole subnet (RFC 4291 section
+/// 2.5.4), but a single host takes as many addresses of it as it likes (RFC 4941, RFC 7934).
 #[must_use]
 pub fn accountable(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {

@@ -48,6 +48,9 @@ const USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// TCP keepalive, for connections on which HTTP/2 has not started its own pings yet.
 const TCP_KEEPALIVE_TIME: Duration = Duration::from_secs(30);
 
+/// From one TCP keepalive probe to the next; [`USER_TIMEOUT`] says how many of them may stay unanswered.
+const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Bytes in the HTTP/2 connection preface (RFC 9113 section 3.4).
 const PREFACE_BYTES: usize = 24;
 
@@ -140,20 +143,20 @@ impl Door {
 #[derive(Default)]
 struct Refusals {
     last_told: Option<Instant>,
-    untold: u64,
+    /// Of all sources, for whatever reason, since the start.
+    count: u64,
 }
 
 impl Refusals {
     fn tell(&mut self, source: SocketAddr, full: Full) {
-        self.untold += 1;
+        self.count += 1;
         let now = Instant::now();
         if self
             .last_told
             .is_none_or(|told| now.duration_since(told) >= REFUSALS_INTERVAL)
         {
-            tracing::warn!(%source, ?full, refused = self.untold, "too many connections; closed the latest");
+            tracing::warn!(%source, ?full, refused_in_all = self.count, "too many connections; closed the latest");
             self.last_told = Some(now);
-            self.untold = 0;
         }
     }
 }
@@ -175,7 +178,7 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_keepalive(
         &TcpKeepalive::new()
             .with_time(TCP_KEEPALIVE_TIME)
-            .with_interval(Duration::from_secs(10)),
+            .with_interval(TCP_KEEPALIVE_INTERVAL),
     )?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }

@@ -26,7 +26,8 @@ use crate::{address, limits, per_source::PerSource};
 /// How often connections are looked at. What is held for them until then is bounded by [`Allowance::held_bytes`].
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a connection may cost that takes nothing and asks for nothing.
+/// What a connection may cost that takes nothing and asks for nothing, as far as servers differ in it. What is the same for
+/// all of them is in [`limits`]: [`limits::LONG_ANSWERS_PER_SOURCE`], and from how many bytes on a request counts.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
     /// How long an answer may wait to be read.
@@ -99,7 +100,7 @@ struct Usage {
 }
 
 impl Usage {
-    /// What counts of `arriving_bytes`: not the one message that every connection may be sending.
+    /// What counts of `arriving_bytes`: not the one message that every connection may be sending, the largest of any server.
     fn counted(arriving_bytes: usize) -> usize {
         arriving_bytes.saturating_sub(limits::MAX_REGISTRY_REQUEST_BYTES)
     }

@@ -16,6 +16,7 @@ pub const MAX_SERVING_THREADS: usize = 16;
 
 /// Documents that a session may announce at once: a whole library ([`p2p_ci::limits::MAX_SESSION_DOCUMENTS`]).
 pub const ANNOUNCE_BURST: u32 = 40_000;
+const _: () = assert!(ANNOUNCE_BURST as usize == p2p_ci::limits::MAX_SESSION_DOCUMENTS);
 
 /// Documents that a session may announce each second once its burst is used up: more than anybody copies into a
 /// folder, and too few for one session to keep the index busy.
@@ -125,12 +126,12 @@ pub const RECONNECT_SPREAD_BASE: Duration = Duration::from_millis(100);
 /// What each registered session adds to that span: a thousand returns a second are served without a queue.
 pub const RECONNECT_SPREAD_PER_SESSION: Duration = Duration::from_millis(1);
 
-/// The longest such span.
-pub const RECONNECT_SPREAD_MAX: Duration = Duration::from_secs(10);
+/// The longest such span: all that peers heed.
+pub const RECONNECT_SPREAD_MAX: Duration = p2p_ci::limits::MAX_RECONNECT_SPREAD;
 
 /// After so long without a new peer, nobody counts as still on the way back to a registry that was started again: twice
 /// the span over which peers spread their return ([`RECONNECT_SPREAD_MAX`]).
-pub const CONVERGED_WHEN_QUIET: Duration = Duration::from_secs(20);
+pub const CONVERGED_WHEN_QUIET: Duration = RECONNECT_SPREAD_MAX.saturating_mul(2);
 
 /// After so long, whoever still comes: twice the longest pause of a peer between two attempts (30 s).
 pub const CONVERGED_AT_LATEST: Duration = Duration::from_secs(60);

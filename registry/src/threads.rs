@@ -21,7 +21,7 @@ fn runtime(name: String, stop: &CancellationToken) -> io::Result<Handle> {
 /// Where a registry's tasks run.
 #[derive(Debug)]
 pub(crate) struct Threads {
-    /// Connections are served by as many threads as there are processors, each by one of them to its end. Threads that
+    /// Connections are served by as many threads as there are processors, up to a bound, each by one of them to its end. Threads that
     /// share their work wake each other for every request, which costs half as much again as answering it.
     pub(crate) serving: Vec<Handle>,
     /// Connecting back has a thread of its own.

@@ -96,6 +96,7 @@ struct Check {
 const LANES: usize = 4;
 
 const fn check(name: &'static str, lane: usize, run: fn(&Bench) -> Result<Outcome>) -> Check {
+    assert!(lane < LANES, "there is no such lane");
     Check {
         name,
         lane,

@@ -35,7 +35,7 @@ const LINE: Duration = Duration::from_secs(60);
 /// From one quiet time to the next.
 const QUIET: Duration = Duration::from_secs(150);
 
-/// How long the last quiet time may take, and what each line costs, on top of the minutes.
+/// The shortest run: one line, and its last quiet time.
 const LEAST_MINUTES: u64 = 1;
 
 /// Options of the command.

@@ -34,7 +34,7 @@ fn holds(module: &str, text: &str, test: &str) -> bool {
 fn sources(root: &Path, program: &Program) -> Result<Vec<(String, String)>> {
     let package = match program.package.as_str() {
         "p2p-ci" => root.to_owned(),
-        "sim" => root.join("xtask/sim"),
+        "sim" | "fuzz" => root.join("xtask").join(&program.package),
         other => root.join(other),
     };
     let top = match &program.test {

@@ -39,7 +39,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) struct Want {
     pub(super) document: Document,
-    /// Holders that have not failed for this document.
+    /// Holders that have not failed for this document since they announced it last.
     pub(super) holders: Vec<SessionId>,
     /// Those of them that were asked for it, and when.
     pub(super) asked: Vec<(SessionId, Duration)>,
