@@ -1,10 +1,14 @@
 //! What is shared: RFC numbers, formats, titles, and documents. Plain values without any I/O.
 
+mod time;
 mod title;
 
-use std::{fmt, num::NonZeroU32, str::FromStr, time::SystemTime};
+use std::{fmt, num::NonZeroU32, str::FromStr};
 
-pub use self::title::{Title, TitleError};
+pub use self::{
+    time::UnixSeconds,
+    title::{Title, TitleError},
+};
 use crate::digest::Sha256;
 
 /// The number of an RFC, 1 or more. Five digits exist since 2026, so nothing here assumes a width.
@@ -278,19 +282,6 @@ pub struct DocumentClaim {
     pub id: DocumentId,
     /// How many they are said to be.
     pub size_bytes: u64,
-}
-
-/// A point in time in whole seconds since 1970-01-01 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnixSeconds(pub i64);
-
-impl UnixSeconds {
-    /// Now, by the clock of this machine, which may be wrong and may be set.
-    #[must_use]
-    pub fn now() -> Self {
-        let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Self(i64::try_from(since_1970.unwrap_or_default().as_secs()).unwrap_or(i64::MAX))
-    }
 }
 
 /// One document, with what its announcer claims about it.
