@@ -216,11 +216,13 @@ impl Getter {
         let entries = &mut sighting.entries;
         entries.retain(|entry| self.wish.sha256_prefix.matches(&entry.document.id.sha256));
         if entries.is_empty() {
-            let message = format!(
-                "no active peer has {key} with a SHA-256 that starts with {}",
-                self.wish.sha256_prefix
-            );
-            return Err(PeerError::NotFound(message));
+            let prefix = &self.wish.sha256_prefix;
+            let nobody = format!("no active peer has {key}");
+            return Err(PeerError::NotFound(if prefix.as_str().is_empty() {
+                nobody
+            } else {
+                format!("{nobody} with a SHA-256 that starts with {prefix}")
+            }));
         }
         let now = UnixSeconds::now();
         entries.sort_by_key(|entry| std::cmp::Reverse(rank(entry, now)));

@@ -13,6 +13,7 @@ mod answers;
 mod folders;
 mod full;
 mod getting;
+mod hashing;
 mod health;
 mod offline;
 mod prompt;

@@ -5,7 +5,7 @@ use std::{fs, process::Stdio};
 use rustix::process::Signal;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use crate::support::{Cluster, Ran, TEXT, send, within};
+use crate::support::{Cluster, Ran, TEXT, assert_harmless, send, within};
 
 fn shell(cluster: &Cluster, folder: &std::path::Path) -> Command {
     let mut command = cluster.peer();
@@ -18,12 +18,12 @@ fn shell(cluster: &Cluster, folder: &std::path::Path) -> Command {
 }
 
 /// Runs a shell on `lines`.
-async fn typed(cluster: &Cluster, folder: &std::path::Path, lines: &str) -> Ran {
+async fn typed(cluster: &Cluster, folder: &std::path::Path, lines: impl AsRef<[u8]>) -> Ran {
     let mut child = shell(cluster, folder).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let writing = async {
         // A shell that leaves does not read the rest.
-        let _ = stdin.write_all(lines.as_bytes()).await;
+        let _ = stdin.write_all(lines.as_ref()).await;
         drop(stdin);
     };
     let (_, output) = within("the shell's end", async {
@@ -108,6 +108,34 @@ async fn mistakes_do_not_end_it() {
     told("no other active peer has RFC 5\n");
     assert!(!ran.stderr.contains('\u{1b}'));
     assert!(ran.stdout.ends_with("left\n"), "{ran:#?}");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_a_mistake_like_others() {
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder("dora", &[("rfc7.txt", TEXT)]);
+    let script = b"get \xff\xfe7\n\xc3\x28\nquery 7\0\nquery 7\n";
+    let ran = typed(&cluster, &folder, script).await.exits(0);
+    for mistake in ["\u{fffd}\u{fffd}7", "unknown command \"\u{fffd}(\"", "7\\u{0}"] {
+        assert!(ran.stderr.contains(mistake), "{mistake}: {ran:#?}");
+    }
+    assert_harmless(&ran.stderr);
+    assert!(ran.stdout.contains("RFC 7: A Title"), "{ran:#?}");
+    assert!(ran.stdout.ends_with("left\n"), "{ran:#?}");
+}
+
+#[tokio::test]
+async fn a_line_without_end_is_given_up_and_left_in_good_order() {
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder("dora", &[]);
+    let ran = typed(&cluster, &folder, "lookup 7".repeat(10_000)).await.exits(1);
+    assert!(
+        ran.stderr
+            .contains("cannot read any further: a line has more than 65536 bytes\n"),
+        "{ran:#?}"
+    );
+    assert!(ran.stdout.ends_with("left\n"), "{ran:#?}");
+    assert!(cluster.run("peers --json").await.objects().is_empty(), "it has left");
 }
 
 #[tokio::test]

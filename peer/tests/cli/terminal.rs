@@ -43,11 +43,11 @@ impl Terminal {
                 None => script.env_remove(name),
             };
         }
-        script
-            .env("TERM", "xterm")
-            .env("LC_ALL", "C.UTF-8")
-            .env("SHELL", "/bin/sh")
-            .kill_on_drop(true);
+        let is_local = std.get_envs().any(|(name, value)| name == "LC_ALL" && value.is_some());
+        if !is_local {
+            script.env("LC_ALL", "C.UTF-8");
+        }
+        script.env("TERM", "xterm").env("SHELL", "/bin/sh").kill_on_drop(true);
         script
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -294,4 +294,37 @@ async fn no_color_means_no_colour() {
     let (code, shown) = terminal.end().await;
     assert!(code == Some(2) && shown.contains("no RFC number"), "{shown}");
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
+}
+
+#[tokio::test]
+async fn a_terminal_of_one_column_and_one_of_ascii_alone_show_what_they_can() {
+    let cluster = Cluster::start().await;
+    let alice = cluster.folder("alice", &[("rfc7.txt", TEXT), ("rfc10052.txt", "latest")]);
+    let _alice = cluster.join("alice", &alice).await;
+    for args in [
+        &["list"][..],
+        &["peers"],
+        &["lookup", "7"],
+        &["get", "7"],
+        &["mirror", "--no-share"],
+    ] {
+        for (columns, locale) in [(1, "C"), (1, "C.UTF-8"), (80, "C"), (u16::MAX, "C")] {
+            let mut command = cluster.peer();
+            command.args(args).env("LC_ALL", locale);
+            let to = tempfile::tempdir_in(cluster.dir.path()).unwrap();
+            if ["get", "mirror"].contains(&args[0]) {
+                command.arg("--to").arg(to.path());
+            }
+            let Some(terminal) = Terminal::open(&command, columns) else {
+                return;
+            };
+            let (code, shown) = terminal.end().await;
+            assert_eq!(code, Some(0), "{args:?}, {columns} columns, {locale}: {shown}");
+            assert!(!shown.trim().is_empty(), "{args:?}, {columns} columns, {locale}");
+            assert!(
+                locale != "C" || shown.is_ascii(),
+                "{args:?}, {columns} columns: {shown:?}"
+            );
+        }
+    }
 }

@@ -11,8 +11,9 @@ use peer::{
 use tempfile::TempDir;
 
 use crate::{
+    fake_registry::FakeRegistry,
     support::{TestRegistry, eventually, is_known, open_library, within, write_settled},
-    wiretap::{Forgetful, Wiretap},
+    wiretap::Wiretap,
 };
 
 /// RFCs in a folder of these tests: more than one announcement takes.
@@ -125,7 +126,7 @@ async fn a_peer_whose_connection_was_cut_comes_back_with_everything_and_sends_ne
 #[tokio::test]
 async fn what_the_registry_lost_is_noticed_and_told_again() {
     let registry = TestRegistry::start().await;
-    let forgetful = Forgetful::before(registry.server.local_addr());
+    let forgetful = FakeRegistry::forgetful(registry.server.local_addr());
     let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     for file in ["rfc1.txt", "rfc2.txt", "rfc1.html", "rfc2.html"] {
         write_settled(folder.path(), file, file.as_bytes());

@@ -1,4 +1,4 @@
-//! Connections to the registry that are counted and can be cut, and a registry that loses what it confirmed.
+//! Connections to the registry that are counted and can be cut.
 
 use std::{
     io,
@@ -6,25 +6,15 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
 
-use futures_core::{Stream, future::BoxFuture};
-use p2p_ci::{
-    address::AllowedSources,
-    front_door,
-    pb::{self, register_request::Body, registry_client::RegistryClient, registry_server},
-    quota::QuotaLimits,
-    registry_url::RegistryUrl,
-    serving::Serving,
-    transport::{Dial, Io},
-};
+use futures_core::future::BoxFuture;
+use p2p_ci::transport::{Dial, Io};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming, service::Routes};
 
 use crate::support::dialer;
 
@@ -122,98 +112,5 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
-
-/// Stands before a real registry, and keeps the last document of the first announcement from it.
-pub(crate) struct Forgetful {
-    pub(crate) url: RegistryUrl,
-    has_forgotten: Arc<AtomicBool>,
-    _serving: Serving,
-}
-
-struct Proxy {
-    registry: SocketAddr,
-    has_forgotten: Arc<AtomicBool>,
-}
-
-impl Forgetful {
-    pub(crate) fn before(registry: SocketAddr) -> Self {
-        let listener = front_door::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let limits = QuotaLimits {
-            total: 64,
-            per_source: 0,
-            spare_loopback: false,
-        };
-        let has_forgotten = Arc::new(AtomicBool::new(false));
-        let proxy = Proxy {
-            registry,
-            has_forgotten: Arc::clone(&has_forgotten),
-        };
-        let routes = Routes::new(registry_server::RegistryServer::new(proxy));
-        Self {
-            url,
-            has_forgotten,
-            _serving: Serving::spawn(routes, AllowedSources::default(), front_door::guard(listener, limits)),
-        }
-    }
-
-    pub(crate) fn has_forgotten(&self) -> bool {
-        self.has_forgotten.load(Ordering::SeqCst)
-    }
-}
-
-type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
-
-#[tonic::async_trait]
-impl registry_server::Registry for Proxy {
-    type RegisterStream = Answers<pb::RegisterResponse>;
-    type LookupManyStream = Answers<pb::LookupManyResponse>;
-    type ListDocumentsStream = Answers<pb::ListDocumentsResponse>;
-    type ListPeersStream = Answers<pb::ListPeersResponse>;
-    type WatchStream = Answers<pb::WatchResponse>;
-
-    async fn register(
-        &self,
-        request: Request<Streaming<pb::RegisterRequest>>,
-    ) -> Result<Response<Self::RegisterStream>, Status> {
-        let has_forgotten = Arc::clone(&self.has_forgotten);
-        let requests = request.into_inner().filter_map(Result::ok).map(move |mut request| {
-            if let Some(Body::Announce(announce)) = &mut request.body
-                && !has_forgotten.swap(true, Ordering::SeqCst)
-            {
-                announce.documents.pop();
-            }
-            request
-        });
-        let mut client = RegistryClient::connect(format!("http://{}", self.registry))
-            .await
-            .map_err(|error| Status::unavailable(error.to_string()))?;
-        let replies = client.register(requests).await?.into_inner();
-        Ok(Response::new(Box::pin(replies)))
-    }
-
-    async fn lookup(&self, _: Request<pb::LookupRequest>) -> Result<Response<pb::LookupResponse>, Status> {
-        Err(Status::unimplemented("ask the registry"))
-    }
-
-    async fn lookup_many(&self, _: Request<pb::LookupManyRequest>) -> Result<Response<Self::LookupManyStream>, Status> {
-        Err(Status::unimplemented("ask the registry"))
-    }
-
-    async fn list_documents(
-        &self,
-        _: Request<pb::ListDocumentsRequest>,
-    ) -> Result<Response<Self::ListDocumentsStream>, Status> {
-        Err(Status::unimplemented("ask the registry"))
-    }
-
-    async fn list_peers(&self, _: Request<pb::ListPeersRequest>) -> Result<Response<Self::ListPeersStream>, Status> {
-        Err(Status::unimplemented("ask the registry"))
-    }
-
-    async fn watch(&self, _: Request<pb::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("ask the registry"))
     }
 }
