@@ -185,6 +185,33 @@ fn a_hundred_thousand_foreign_files_are_skipped() {
 }
 
 #[test]
+fn of_a_thousand_folders_and_more_the_first_are_looked_into_and_that_is_said() {
+    /// Folders that are looked into, of which the shared one is the first.
+    const LOOKED_INTO: usize = 1000;
+    let folder = Folder::in_memory();
+    for number in 1..=LOOKED_INTO + 1 {
+        folder.put(&format!("folder-{number:04}/rfc{number}.txt"), b"x");
+    }
+    folder.put("rfc5000.txt", b"beside them");
+    let (library, report) = folder.open();
+    assert_eq!(
+        report.documents, LOOKED_INTO,
+        "one in each of 999 folders, and one in the shared one"
+    );
+    assert!(library.get(txt(5000)).is_some() && library.get(txt(999)).is_some());
+    assert!(library.get(txt(1000)).is_none() && library.get(txt(1001)).is_none());
+    assert_eq!(report.skipped.count(SkipReason::TooDeep), 2);
+    assert!(
+        report
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("more files or folders than are looked at")),
+        "{:?}",
+        report.warnings
+    );
+}
+
+#[test]
 fn more_documents_than_can_be_announced_are_left_out() {
     let folder = Folder::in_memory();
     for number in 1..=limits::MAX_SESSION_DOCUMENTS + 2 {
