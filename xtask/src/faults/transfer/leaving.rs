@@ -1,6 +1,6 @@
 //! SIGTERM of a peer while many download from it.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -91,12 +91,13 @@ fn end(bench: &Bench, rate: u64) -> Result<Seen> {
         });
     }
     let mut downloads = start_all(&cluster, &digests)?;
+    let target = cluster.folder().join("target");
     wait::until("all downloads to have begun", LONGEST, || {
-        let connections: u64 = proxies.iter().map(Proxy::connections).sum();
-        Ok(if connections >= count as u64 {
+        let begun = begun(&target);
+        Ok(if begun >= count {
             Look::Done(())
         } else {
-            Look::NotYet(format!("{connections} of {count}"))
+            Look::NotYet(format!("{begun} of {count}"))
         })
     })?;
     let (uploads, others) = (proxies[0].connections(), proxies[1].connections());
@@ -105,11 +106,23 @@ fn end(bench: &Bench, rate: u64) -> Result<Seen> {
     for download in &mut downloads {
         download.ends_with_code(0, LONGEST)?;
     }
-    let found = check_folder(&cluster.folder().join("target"), &digests)?;
+    let found = check_folder(&target, &digests)?;
     ensure!(found.len() == count, "{} of {count} downloads came", found.len());
     let moved = proxies[1].connections() - others;
     finish(cluster)?;
     Ok(Seen { took, uploads, moved })
+}
+
+/// How many downloads have got some bytes: who only has a connection has no upload yet.
+fn begun(target: &Path) -> usize {
+    let Ok(parts) = fs::read_dir(target.join(".p2pci-part")) else {
+        return 0;
+    };
+    let lengths = parts
+        .flatten()
+        .filter_map(|part| part.metadata().ok())
+        .map(|part| part.len());
+    lengths.filter(|length| *length > 0).count()
 }
 
 fn start_all(cluster: &Cluster, digests: &Digests) -> Result<Vec<Process>> {
