@@ -162,6 +162,19 @@ pub fn earns_strike(error: &HolderError) -> bool {
     matches!(error, HolderError::Lied(_))
 }
 
+/// Whether a holder failed only because it was away, and may be back a moment later.
+#[must_use]
+pub fn may_come_back(error: &HolderError) -> bool {
+    let HolderError::Call(error) = error else {
+        return false;
+    };
+    match error {
+        CallError::Unreachable { .. } | CallError::TimedOut { .. } => true,
+        CallError::Refused(failure) => failure.reason == Reason::ShuttingDown,
+        CallError::Violation(_) => false,
+    }
+}
+
 /// Whether an error means that a holder could not be asked at all.
 fn is_absence(error: &HolderError) -> bool {
     matches!(

@@ -52,7 +52,7 @@ use self::{
 };
 pub use self::{
     choice::Compress,
-    plan::Problem,
+    plan::{Cause, Problem},
     summary::{Given, Summary},
 };
 use crate::{
@@ -184,7 +184,7 @@ impl Shared {
         }
         let problem = Problem {
             message: format!("{}: wrong bytes, {what}", origin.holder.name),
-            integrity: true,
+            cause: Cause::WrongBytes,
         };
         self.plan().failed(index, origin.holder.id, problem);
         self.changed.notify_waiters();
@@ -288,7 +288,7 @@ async fn work(shared: &Arc<Shared>, intake: Intake) {
                 if shared.known.is_banned(&holder) {
                     let problem = Problem {
                         message: format!("{}: {}", holder.name, HolderError::Banned),
-                        integrity: false,
+                        cause: Cause::Other,
                     };
                     shared.plan().lost(holder.id, &problem);
                 } else if workers.len() < limits::MIRROR_HOLDERS {

@@ -1,16 +1,18 @@
 //! What there is to mirror: the registry's list, held against what is here.
 
-use std::sync::atomic::Ordering;
+use std::{collections::HashSet, sync::atomic::Ordering};
 
 use p2p_ci::{
     client::{CallError, registry::RegistryClient},
     document::{RfcRange, UnixSeconds},
+    identity::SessionId,
     limits::MAX_HOLDERS,
     message::{DocumentEntry, IndexFilter, ListQuery, Listed},
 };
 
 use super::{Mirror, Shared};
 use crate::{
+    known::MAX_KNOWN_PEERS,
     output::human,
     versions::{Chosen, choose, is_tie},
 };
@@ -54,6 +56,7 @@ async fn list(mirror: &Mirror, shared: &Shared, client: &RegistryClient) -> Resu
             max_holders: MAX_HOLDERS,
         };
         let mut answers = client.list_documents(query).await?;
+        let mut named: HashSet<SessionId> = HashSet::new();
         // The versions of one document follow each other.
         let mut versions: Vec<DocumentEntry> = Vec::new();
         let mut untold = 0;
@@ -61,6 +64,10 @@ async fn list(mirror: &Mirror, shared: &Shared, client: &RegistryClient) -> Resu
             shared.summary().converging |= converging;
             if !formats.is_empty() && !formats.contains(&entry.document.id.key.format) {
                 continue;
+            }
+            if named.len() < MAX_KNOWN_PEERS {
+                let news = entry.holders.iter().filter(|holder| named.insert(holder.id));
+                mirror.known.learn(client.address().ip(), news);
             }
             let is_next = |last: &DocumentEntry| last.document.id.key != entry.document.id.key;
             if versions.last().is_some_and(is_next) {

@@ -20,7 +20,7 @@ use p2p_ci::{
     message::{DocumentEntry, Holder},
 };
 
-pub use self::want::Problem;
+pub use self::want::{Cause, Problem};
 use self::{
     source::{Queued, Source},
     want::{State, Want},
@@ -335,6 +335,6 @@ impl Plan {
 fn nobody_left() -> Problem {
     Problem {
         message: "no holder that can be reached from here".to_owned(),
-        integrity: false,
+        cause: Cause::Absence,
     }
 }

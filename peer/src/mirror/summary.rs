@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use p2p_ci::{
-    document::{Document, DocumentId},
+    document::{Document, DocumentId, DocumentKey},
     identity::PeerName,
 };
 
@@ -61,6 +61,25 @@ impl Summary {
             of_holder.documents += given.documents;
             of_holder.bytes += given.bytes;
         }
+    }
+
+    /// Adds what another round did, after which `is_here` tells of the documents that could not be had before.
+    pub fn goes_on(&mut self, round: Self, is_here: impl Fn(DocumentKey) -> bool) {
+        self.fetched += round.fetched;
+        self.bytes += round.bytes;
+        for (holder, given) in round.by_holder {
+            let of_holder = self.by_holder.entry(holder).or_default();
+            of_holder.documents += given.documents;
+            of_holder.bytes += given.bytes;
+        }
+        // What the registry does not name any more could not be had for the reason that is known.
+        let again = |id: &DocumentId| round.failures.iter().any(|(other, _)| other.key == id.key);
+        self.failures.retain(|(id, _)| !is_here(id.key) && !again(id));
+        self.failures.extend(round.failures);
+        self.converging = round.converging;
+        self.interrupted = round.interrupted;
+        self.failed = round.failed;
+        self.left = round.left;
     }
 
     /// The peers that sent something, those first that sent most.

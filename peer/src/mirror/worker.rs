@@ -27,11 +27,11 @@ use super::{
     choice::Choice,
     origin::Origin,
     pace::Pace,
-    plan::Problem,
+    plan::{Cause, Problem},
     writers::{Arrived, Group, Intake},
 };
 use crate::{
-    fetch::{HolderError, allowance, busy_for, earns_strike, is_lie},
+    fetch::{HolderError, allowance, busy_for, earns_strike},
     limits,
     packing::Unpacker,
 };
@@ -97,7 +97,7 @@ impl Worker {
             }
             let problem = Problem {
                 message: format!("{}: {error}", holder.name),
-                integrity: is_lie(&error),
+                cause: Cause::of(&error),
             };
             self.shared.plan().lost(holder.id, &problem);
         } else {
@@ -248,7 +248,7 @@ impl Worker {
             Err(failure) => {
                 let problem = Problem {
                     message: format!("{}: {failure}", self.origin.holder.name),
-                    integrity: failure.reason == Reason::DocumentChanged,
+                    cause: Cause::of(&HolderError::Call(CallError::Refused(failure))),
                 };
                 self.arriving = None;
                 if let Some(Asked { task, .. }) = self.asked.pop_front() {
@@ -320,7 +320,7 @@ impl Worker {
         arriving.give_up();
         let problem = Problem {
             message: format!("{}: so slow that others waited for it", self.origin.holder.name),
-            integrity: false,
+            cause: Cause::Other,
         };
         self.shared.plan().failed(task.index, self.origin.holder.id, problem);
         self.shared.changed.notify_waiters();

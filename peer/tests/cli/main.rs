@@ -15,6 +15,7 @@ mod full;
 mod getting;
 mod hashing;
 mod health;
+mod mirroring;
 mod offline;
 mod prompt;
 mod registries;

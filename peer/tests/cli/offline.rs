@@ -114,6 +114,22 @@ async fn whoever_was_named_before_is_asked_and_that_is_said() {
 }
 
 #[tokio::test]
+async fn a_mirror_remembers_who_was_named_to_it() {
+    let orphans = Orphans::after(async |cluster: &Cluster| {
+        let to = cluster.dir.path().join("before");
+        let mirror = format!("mirror --no-share --to {}", to.display());
+        cluster.run(&mirror).await.exits(0);
+        // Nothing was missing now, and nobody was asked for anything.
+        fs::remove_dir_all(cluster.state_dir().join("known")).unwrap();
+        cluster.run(&mirror).await.exits(0);
+    })
+    .await;
+    let to = orphans.to("after");
+    let ran = orphans.run(&format!("get 7 --to {}", to.display())).await.exits(0);
+    assert_eq!(fs::read_to_string(to.join("rfc7.txt")).unwrap(), TEXT, "{ran:#?}");
+}
+
+#[tokio::test]
 async fn a_peer_that_shares_learns_for_the_commands_of_its_machine() {
     let orphans = Orphans::after(async |cluster: &Cluster| {
         let known = cluster.state_dir().join("known");

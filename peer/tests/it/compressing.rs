@@ -6,7 +6,7 @@ use p2p_ci::{
     client::registry::RegistryClient,
     pb::{self, download_many_response::Body, file_transfer_client::FileTransferClient},
 };
-use peer::mirror::{Compress, Summary};
+use peer::mirror::{Cause, Compress, Summary};
 use tempfile::TempDir;
 use tonic::Status;
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation as _, OutBuffer};
@@ -204,7 +204,7 @@ async fn check_lie(what: &str, script: Script, compress: Compress) {
     let summary = mirrored(&registry, &folder, compress).await;
     assert!(liar.was_asked(), "{what}");
     assert_eq!((summary.fetched, summary.failures.len()), (0, 1), "{what}: {summary:?}");
-    assert!(summary.failures[0].1.integrity, "{what}: {summary:?}");
+    assert_eq!(summary.failures[0].1.cause, Cause::WrongBytes, "{what}: {summary:?}");
     assert!(!folder.path().join("rfc1.txt").exists(), "{what}");
     assert_eq!(leftovers(folder.path()), 0, "{what}");
     let _honest = TestPeer::start(&registry, "honest", &[("rfc1.txt", &bytes)]).await;

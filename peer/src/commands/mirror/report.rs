@@ -8,10 +8,10 @@ use p2p_ci::{
     text::escaped,
 };
 
-use super::{super::JUST_STARTED, SHOWN_FAILURES};
+use super::{super::JUST_STARTED, SHOWN_FAILURES, rounds::awaits_holders};
 use crate::{
     error::{Exit, PeerError},
-    mirror::{Given, Summary},
+    mirror::{Cause, Given, Summary},
     output::{
         Output, human,
         json::{GiverObject, MirrorObject, MirrorSummary},
@@ -46,6 +46,9 @@ pub(super) fn report(summary: &Summary, took: Duration, output: &mut Output) -> 
             "interrupted{}; run it again to go on where it stopped",
             told(summary.left, "still to come")
         ));
+    }
+    if !summary.interrupted && awaits_holders(summary) {
+        output.message("who has it went away; run it again to fetch the rest once they are back");
     }
     if summary.converging {
         output.message(format_args!(
@@ -169,7 +172,9 @@ fn exit_of(summary: &Summary) -> Exit {
         [] if nothing && summary.kept == 0 => Exit::NotFound,
         [] if summary.kept > 0 => Exit::Partly,
         [] => Exit::Done,
-        failures if nothing && failures.iter().all(|(_, problem)| problem.integrity) => Exit::Integrity,
+        failures if nothing && failures.iter().all(|(_, problem)| problem.cause == Cause::WrongBytes) => {
+            Exit::Integrity
+        }
         _ if nothing => Exit::Unreachable,
         _ => Exit::Partly,
     }
@@ -226,7 +231,7 @@ mod tests {
             let sha256 = Sha256::of(b"");
             let problem = Problem {
                 message: message.to_owned(),
-                integrity: false,
+                cause: Cause::Other,
             };
             (DocumentId { key, sha256 }, problem)
         };

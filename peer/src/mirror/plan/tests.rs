@@ -48,7 +48,7 @@ fn plan(holders: &[&[u8]]) -> Plan {
 fn problem() -> Problem {
     Problem {
         message: "no".to_owned(),
-        integrity: false,
+        cause: Cause::Other,
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use p2p_ci::{document::Document, identity::SessionId, message::DocumentEntry};
 
+use crate::fetch::{HolderError, is_lie, may_come_back};
+
 /// After this long, and the time that its bytes take at [`MOVE_BYTES_PER_SECOND`], a document that one holder has not
 /// delivered may be asked of another one as well that has nothing else to do. What is asked twice crosses a shared link
 /// twice, so this is far more than a document takes even on a poor one.
@@ -20,8 +22,32 @@ const MAX_ASKED: usize = 2;
 pub struct Problem {
     /// A sentence for people.
     pub message: String,
-    /// Whether wrong bytes were sent.
-    pub integrity: bool,
+    /// What kind of failure it is.
+    pub cause: Cause,
+}
+
+/// Kinds of failures of holders, as far as something follows from them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Wrong bytes were sent.
+    WrongBytes,
+    /// The holder could not be reached any more, and may come back.
+    Absence,
+    /// Everything else.
+    Other,
+}
+
+impl Cause {
+    /// The kind of this error.
+    pub(crate) fn of(error: &HolderError) -> Self {
+        if is_lie(error) {
+            Self::WrongBytes
+        } else if may_come_back(error) {
+            Self::Absence
+        } else {
+            Self::Other
+        }
+    }
 }
 
 /// Where a document stands.
