@@ -4,9 +4,12 @@ use std::{fs, path::Path, process::Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use tokio::process::Child;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Child,
+};
 
-use crate::support::{Cluster, Joined, Ran, within};
+use crate::support::{Cluster, Joined, Ran, send, within};
 
 /// Documents, and the bytes of each.
 const DOCUMENTS: u64 = 40;
@@ -34,6 +37,7 @@ async fn holder(cluster: &Cluster) -> Joined {
 async fn amid_mirroring(cluster: &Cluster, to: &Path) -> Child {
     let mut command = cluster.peer();
     command.args(["mirror", "--no-share", "--json", "--to"]).arg(to);
+    command.env("RUST_LOG", "info");
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     within("some documents", async {
         while documents(to) < 3 {
@@ -104,16 +108,13 @@ async fn ctrl_c_ends_the_wait_for_a_holder() {
     let cluster = Cluster::start().await;
     let mut alice = holder(&cluster).await;
     let to = cluster.dir.path().join("to");
-    let mirror = amid_mirroring(&cluster, &to).await;
+    let mut mirror = amid_mirroring(&cluster, &to).await;
     alice.signal(Signal::KILL);
     within("the end of alice", alice.child.wait()).await.unwrap();
-    // Until it has noticed, and waits.
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    crate::support::send(&mirror, Signal::INT);
-    let (ran, _) = summary(mirror).await;
-    let ran = ran.exits(130);
-    assert!(
-        ran.stderr.contains("run it again to go on where it stopped"),
-        "{ran:#?}"
-    );
+    let mut log = BufReader::new(mirror.stderr.take().unwrap()).lines();
+    let mut next = async || within("a line", log.next_line()).await.unwrap();
+    while !next().await.unwrap().contains("waiting for holders") {}
+    send(&mirror, Signal::INT);
+    summary(mirror).await.0.exits(130);
+    while !next().await.unwrap().contains("run it again to go on where it stopped") {}
 }
