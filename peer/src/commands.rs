@@ -3,6 +3,7 @@
 pub mod get;
 pub mod healthcheck;
 pub mod join;
+mod leaving;
 pub mod list;
 pub mod lookup;
 pub mod mirror;

@@ -50,6 +50,9 @@ pub enum PeerError {
     /// No active peer has it.
     #[error("{0}")]
     NotFound(String),
+    /// No active peer is called what the user named.
+    #[error("{0}")]
+    NoSuchPeer(String),
     /// The registry cannot be asked, and none of the peers that are known has it.
     #[error("{0}")]
     Offline(String),
@@ -90,7 +93,7 @@ impl PeerError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::NotFound(_) => Exit::NotFound,
+            Self::NotFound(_) | Self::NoSuchPeer(_) => Exit::NotFound,
             Self::HoldersUnreachable(_) | Self::Offline(_) => Exit::Unreachable,
             Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => Exit::Integrity,
             Self::Registry { source, .. } => exit_of_call(source),
@@ -116,6 +119,7 @@ impl PeerError {
                 .failure()
                 .map_or("REGISTRY_UNREACHABLE", |failure| failure.reason.as_str()),
             Self::NotFound(_) => Reason::RfcNotFound.as_str(),
+            Self::NoSuchPeer(_) => Reason::PeerNotFound.as_str(),
             Self::HoldersUnreachable(_) => "HOLDERS_UNREACHABLE",
             Self::Offline(_) => "REGISTRY_UNREACHABLE",
             Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => "INTEGRITY",
@@ -132,7 +136,7 @@ impl PeerError {
 /// The error for a peer that the user named and that is not active.
 #[must_use]
 pub fn no_such_peer(named: &str) -> PeerError {
-    PeerError::NotFound(format!(
+    PeerError::NoSuchPeer(format!(
         "no active peer is called {}; `peer peers` lists them",
         escaped(named)
     ))

@@ -218,11 +218,17 @@ impl Getter {
         if entries.is_empty() {
             let prefix = &self.wish.sha256_prefix;
             let nobody = format!("no active peer has {key}");
-            return Err(PeerError::NotFound(if prefix.as_str().is_empty() {
+            let nobody = if prefix.as_str().is_empty() {
                 nobody
             } else {
                 format!("{nobody} with a SHA-256 that starts with {prefix}")
-            }));
+            };
+            return Err(match self.directory.lost() {
+                Some(lost) if !sighting.by_registry => {
+                    PeerError::Offline(format!("{lost}; {nobody} among those known from before"))
+                }
+                _ => PeerError::NotFound(nobody),
+            });
         }
         let now = UnixSeconds::now();
         entries.sort_by_key(|entry| std::cmp::Reverse(rank(entry, now)));

@@ -69,15 +69,27 @@ pub(super) async fn get_all(
         opened = opening => opened,
         () = &mut interrupted => return Ok(tell_interrupted(&mut output)),
     };
-    let (mut download, checked) = opened?;
+    let (mut download, checked) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            tell_failed(&asked, format, &error, &mut output)?;
+            return Err(error);
+        }
+    };
     if let Err(error) = checked {
-        return download.give_up(&asked, error, &mut output);
+        tell_failed(&asked, format, &error, &mut output)?;
+        if dooms_all(&error) {
+            return Err(error);
+        }
+        output.message(&error);
+        return Ok(error.exit());
     }
     let ended = tokio::select! {
         ended = download.get_each(&asked, &mut output) => Some(ended),
         () = &mut interrupted => None,
     };
     download.tell_missing(&mut output);
+    download.tell_no_room(&mut output);
     let (memory, registry) = (context.memory.clone(), context.registry.clone());
     let finished = download.destination.finish().await;
     blocking("remembering peers", move || memory.save(&registry)).await?;
@@ -86,6 +98,20 @@ pub(super) async fn get_all(
         Some(ended) => ended.map(|()| download.tally.exit()),
         None => Ok(tell_interrupted(&mut output)),
     }
+}
+
+/// Tells programs of each RFC what all of them fail of.
+fn tell_failed(asked: &[Asked], format: Format, error: &PeerError, output: &mut Output) -> Result<(), PeerError> {
+    if !output.is_json() {
+        return Ok(());
+    }
+    asked.iter().try_for_each(|asked| {
+        let key = DocumentKey {
+            number: asked.number,
+            format,
+        };
+        output.object(&GetObject::failed(key, error))
+    })
 }
 
 fn tell_interrupted(output: &mut Output) -> Exit {
@@ -112,6 +138,8 @@ struct Download<'a> {
     tally: Tally,
     /// RFCs of ranges that nobody has, which people are told together.
     missing: Vec<RfcRange>,
+    /// RFCs for which the disk had no room; `None` as long as it had.
+    no_room: Option<Vec<RfcRange>>,
     /// Whether it was said that the registry cannot be asked.
     told_lost: bool,
 }
@@ -135,6 +163,7 @@ impl<'a> Download<'a> {
             destination,
             tally: Tally::default(),
             missing: Vec::new(),
+            no_room: None,
             told_lost: false,
         })
     }
@@ -147,18 +176,33 @@ impl<'a> Download<'a> {
     }
 
     async fn get_each(&mut self, asked: &[Asked], output: &mut Output) -> Result<(), PeerError> {
-        for asked in asked {
+        let mut left = asked.iter();
+        while let Some(asked) = left.next() {
             self.tell_lost(output);
-            match self.get_one(*asked, output).await {
-                Ok(exit) => self.tally.count(exit),
-                // What was got before is there, and the rest would fail alike.
-                Err(error @ (PeerError::Registry { .. } | PeerError::Store(_))) if self.tally.done > 0 => {
-                    output.message(format_args!("{}: {error}", self.key(asked.number)));
-                    self.tally.count(error.exit());
-                    break;
+            let error = match self.get_one(*asked, output).await {
+                Ok(exit) => {
+                    self.tally.count(exit);
+                    continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) => error,
+            };
+            if !dooms_all(&error) {
+                return Err(error);
             }
+            tell_failed(std::slice::from_ref(asked), self.format, &error, output)?;
+            tell_failed(left.as_slice(), self.format, &error, output)?;
+            if self.tally.done == 0 {
+                return Err(error);
+            }
+            // What was got before is there, and the rest would fail alike.
+            output.message(format_args!("{}: {error}", self.key(asked.number)));
+            let untried: Vec<RfcRange> = left.as_slice().iter().map(|asked| asked.number.into()).collect();
+            if !untried.is_empty() {
+                let runs = human::runs(&RfcRange::merged(&untried), human::SHOWN_RUNS);
+                output.message(format_args!("not tried any more: {runs}"));
+            }
+            self.tally.count(error.exit());
+            break;
         }
         Ok(())
     }
@@ -197,7 +241,18 @@ impl<'a> Download<'a> {
             self.missing.push(asked.number.into());
             return Ok(error.exit());
         }
-        output.message(&error);
+        match &error {
+            PeerError::Store(StoreError::NoSpace { .. }) => {
+                // What is smaller may fit; that nothing does is told once.
+                if let Some(no_room) = &mut self.no_room {
+                    no_room.push(asked.number.into());
+                } else {
+                    self.no_room = Some(Vec::new());
+                    output.message(format_args!("{}: {error}", self.key(asked.number)));
+                }
+            }
+            error => output.message(error),
+        }
         Ok(error.exit())
     }
 
@@ -235,18 +290,13 @@ impl<'a> Download<'a> {
         ));
     }
 
-    /// Ends before anything was tried, for a reason that holds for all.
-    fn give_up(&self, asked: &[Asked], error: PeerError, output: &mut Output) -> Result<Exit, PeerError> {
-        if dooms_all(&error) {
-            return Err(error);
+    /// Tells in one line for which other RFCs there was no room.
+    fn tell_no_room(&self, output: &mut Output) {
+        let others = self.no_room.as_deref().unwrap_or_default();
+        if !others.is_empty() {
+            let runs = human::runs(&RfcRange::merged(others), human::SHOWN_RUNS);
+            output.message(format_args!("nor is there space for {runs}"));
         }
-        if output.is_json() {
-            for asked in asked {
-                output.object(&GetObject::failed(self.key(asked.number), &error))?;
-            }
-        }
-        output.message(&error);
-        Ok(error.exit())
     }
 }
 
@@ -260,7 +310,6 @@ fn dooms_all(error: &PeerError) -> bool {
                     | StoreError::NotAFolder(_)
                     | StoreError::NotWritable { .. }
                     | StoreError::PartFolder(_)
-                    | StoreError::NoSpace { .. }
                     | StoreError::NoFiles(_)
             )
     )

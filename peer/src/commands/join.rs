@@ -4,12 +4,15 @@ mod follow;
 
 use std::sync::Arc;
 
-use p2p_ci::{address::AllowedSources, document::DocumentKey, message::Reachability, shutdown::Signals};
+use p2p_ci::{
+    address::AllowedSources, document::DocumentKey, limits::LOWEST_PEER_PORT, message::Reachability, shutdown::Signals,
+};
 use tokio_util::sync::CancellationToken;
 
 use self::follow::{Follower, courtesy};
 use super::{
     Context, blocking,
+    leaving::leave,
     mirror::{keep_mirroring, shown},
     open_library,
 };
@@ -44,12 +47,29 @@ pub fn node_config(context: &Context, args: &SharingArgs) -> NodeConfig {
     }
 }
 
+/// Makes sure that others can be told the port that is listened on.
+///
+/// # Errors
+///
+/// [`PeerError::Usage`].
+pub(super) fn check_port(args: &SharingArgs) -> Result<(), PeerError> {
+    let port = args.listen.map_or(0, |listen| listen.port());
+    if (1..LOWEST_PEER_PORT).contains(&port) && args.advertise.is_none() && args.advertise_port.is_none() {
+        return Err(PeerError::Usage(format!(
+            "--listen names port {port}, but a peer has one from {LOWEST_PEER_PORT} on, or 0; where another one leads \
+             to it, name that with --advertise-port"
+        )));
+    }
+    Ok(())
+}
+
 /// Shares a folder until a signal arrives, or until the registry refuses this peer for good.
 ///
 /// # Errors
 ///
 /// [`PeerError`] when the folder cannot be shared, or the name or address belongs to somebody else.
 pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> {
+    check_port(&args.sharing)?;
     let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
     let mut output = Output::standard(args.json);
     let state = StateDir::resolve(&args.sharing.state)?;
@@ -98,7 +118,7 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
         };
         tokio::join!(node.shutdown(limits::DRAIN_GRACE), mirrored).1
     };
-    let mirrored = signals.or_exit(leaving).await;
+    let mirrored = leave(leaving, &mut signals, follower.output()).await;
     let (memory, registry) = (context.memory.clone(), context.registry.clone());
     blocking("remembering peers", move || memory.save(&registry)).await?;
     ended?;

@@ -15,7 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::rounds::keep_mirroring;
 use self::{bars::Bars, report::report, rounds::until_complete};
-use super::{Context, blocking, durability_of, join::node_config, open_library};
+use super::{
+    Context, blocking, durability_of,
+    join::{check_port, node_config},
+    leaving::leave,
+    open_library,
+};
 use crate::{
     config::MirrorArgs,
     error::{Exit, PeerError},
@@ -41,6 +46,7 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
     let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
     let mut output = Output::standard(args.target.json);
     let selection = selection_of(args)?;
+    check_port(&args.sharing)?;
     let state = StateDir::resolve(&args.sharing.state)?;
     let context = &context.remembering(&state);
     let client = tokio::select! {
@@ -87,7 +93,7 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
     };
     bars.finish();
     if let Some(node) = node {
-        signals.or_exit(node.shutdown(limits::DRAIN_GRACE)).await;
+        leave(node.shutdown(limits::DRAIN_GRACE), &mut signals, &mut output).await;
     }
     for line in bars.notes() {
         output.message(line);

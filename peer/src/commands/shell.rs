@@ -18,7 +18,12 @@ use self::{
     prompt::{Answer, Prompt},
     verb::{Parsed, Verb},
 };
-use super::{Context, blocking, join::node_config, open_library, probe};
+use super::{
+    Context, blocking,
+    join::{check_port, node_config},
+    leaving::leave,
+    open_library, probe,
+};
 use crate::{
     config::{SharingArgs, ShellArgs},
     error::{Exit, PeerError},
@@ -33,9 +38,6 @@ use crate::{
 /// How long `connect` waits for the uploads of the session that it ends; downloaders go on at other holders.
 const RECONNECT_GRACE: Duration = Duration::from_secs(5);
 
-/// After this long, leaving tells what it waits for.
-const QUIET_LEAVING: Duration = Duration::from_secs(1);
-
 /// The signal that ends the shell whatever it does, by the name that [`Signals`] gives it.
 const TERMINATE: &str = "SIGTERM";
 
@@ -45,6 +47,7 @@ const TERMINATE: &str = "SIGTERM";
 ///
 /// [`PeerError`] when the folder cannot be shared, or stdout cannot be written to.
 pub async fn run(context: &Context, args: &ShellArgs) -> Result<Exit, PeerError> {
+    check_port(&args.sharing)?;
     let mut signals = Signals::install().map_err(PeerError::system("cannot catch signals"))?;
     let mut output = Output::standard(false);
     let state_dir = StateDir::resolve(&args.sharing.state)?;
@@ -309,15 +312,7 @@ impl Shell {
 
     /// Leaves the registry, and lets running uploads come to their end.
     async fn leave(self, signals: &mut Signals, output: &mut Output) -> Result<(), PeerError> {
-        let leaving = self.node.shutdown(limits::DRAIN_GRACE);
-        tokio::pin!(leaving);
-        if tokio::time::timeout(QUIET_LEAVING, &mut leaving).await.is_err() {
-            let most = limits::DRAIN_GRACE.as_secs();
-            output.message(format_args!(
-                "waiting at most {most} s for running uploads; Ctrl-C ends them"
-            ));
-            signals.or_exit(leaving).await;
-        }
+        leave(self.node.shutdown(limits::DRAIN_GRACE), signals, output).await;
         output.lines("left")
     }
 }

@@ -63,7 +63,12 @@ async fn what_cannot_be_had_makes_no_folder() {
         .run(&format!("get 7 8 --from bob --json --to {shown}"))
         .await
         .exits(3);
-    assert_eq!(ran.objects().len(), 2);
+    let reasons: Vec<_> = ran
+        .objects()
+        .iter()
+        .map(|object| object["error"]["reason"].clone())
+        .collect();
+    assert_eq!(reasons, ["PEER_NOT_FOUND"; 2]);
     cluster.run(&format!("get 8 --to {shown}")).await.exits(3);
     assert!(!to.exists());
     let deep = to.join("deep");

@@ -89,6 +89,15 @@ async fn whoever_was_named_before_is_asked_and_that_is_said() {
         .objects();
     assert_eq!(nobody[0]["error"]["reason"], "REGISTRY_UNREACHABLE");
 
+    let other = orphans
+        .run(&format!("get 7 --sha256 ff --to {}", orphans.to("other").display()))
+        .await
+        .exits(4);
+    assert!(
+        other.stderr.contains("starts with ff among those known from before"),
+        "{other:#?}"
+    );
+
     let to = orphans.to("from");
     orphans
         .run(&format!("get 7 --from bob --to {}", to.display()))

@@ -47,6 +47,15 @@ async fn nobody_there_is_exit_code_4() {
         );
         assert!(ran.stderr.lines().count() == 1 && ran.stderr.len() <= 300, "{ran:#?}");
     }
+    let ran = ask(&format!("http://{free}"), &["get", "7", "9", "--json"])
+        .await
+        .exits(4);
+    let reasons: Vec<_> = ran
+        .objects()
+        .iter()
+        .map(|object| object["error"]["reason"].clone())
+        .collect();
+    assert_eq!(reasons, ["REGISTRY_UNREACHABLE"; 2]);
     let ran = ask("http://no-such-host.invalid", &["peers"]).await.exits(4);
     assert!(ran.stderr.contains("no-such-host.invalid"), "{ran:#?}");
 }

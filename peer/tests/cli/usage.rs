@@ -11,7 +11,7 @@ fn told(ran: &crate::support::Ran, what: &str) {
 
 #[tokio::test]
 async fn mistakes_are_told_with_exit_code_2() {
-    let table: [(&[&str], &str); 40] = [
+    let table: [(&[&str], &str); 42] = [
         (&[], "Usage: peer"),
         (&["--nonsense"], "--nonsense"),
         (&["lokup", "5"], "'lookup'"),
@@ -49,6 +49,8 @@ async fn mistakes_are_told_with_exit_code_2() {
         ),
         (&["join", ".", "--max-upload", "1\u{1b}[2J"], "no rate"),
         (&["join", ".", "--max-uploads", "0"], "0"),
+        (&["join", ".", "--listen", "127.0.0.1:80"], "--listen names port 80"),
+        (&["mirror", "--listen", "[::1]:1023"], "name that with --advertise-port"),
         (&["join", ".", "--name", ""], "name"),
         (&["join", ".", "--name", "a\u{1b}[2J"], "name"),
         (&["join", ".", "--advertise", "192.0.2.7:22"], "port from 1024 on"),

@@ -110,6 +110,11 @@ impl Follower {
         }
     }
 
+    /// Where it tells what happens.
+    pub(super) fn output(&mut self) -> &mut Output {
+        &mut self.output
+    }
+
     /// Tells what happens until the peer is of no more use.
     pub(super) async fn follow(&mut self, args: &JoinArgs) -> Result<(), PeerError> {
         let mut serving = None;
