@@ -2,6 +2,13 @@
 
 use std::{fs, process::Stdio, time::Duration};
 
+use p2p_ci::{
+    client::file_transfer::FileTransferClient,
+    document::{DocumentKey, Format},
+    message::DownloadQuery,
+    transport::tcp_dialer,
+};
+use peer::limits::MAX_WINDOW_BYTES;
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
@@ -193,4 +200,43 @@ async fn announcements_of_a_mirror_are_told_together() {
     assert!(told <= most, "{told} lines in {:?}", began.elapsed());
     send(&child, Signal::INT);
     assert_eq!(within("its end", child.wait()).await.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn who_is_told_to_end_says_that_it_waits_for_uploads() {
+    let cluster = Cluster::start().await;
+    let alice = cluster.folder("alice", &[("rfc1.txt", &"slow\n".repeat(200_000))]);
+    let mut command = cluster.peer();
+    command
+        .args(["join", "--max-upload", "32k"])
+        .arg(&alice)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut alice = command.spawn().unwrap();
+    let mut lines = BufReader::new(alice.stdout.take().unwrap()).lines();
+    let address = loop {
+        let line = within("a line", lines.next_line()).await.unwrap().unwrap();
+        if let Some(address) = line.strip_prefix("serving on ") {
+            break address.parse().unwrap();
+        }
+    };
+    let client = FileTransferClient::connect(&tcp_dialer(), address, MAX_WINDOW_BYTES)
+        .await
+        .unwrap();
+    let query = DownloadQuery {
+        key: DocumentKey {
+            number: "1".parse().unwrap(),
+            format: Format::Txt,
+        },
+        sha256: None,
+        offset: 0,
+    };
+    let mut parts = client.download(&query).await.unwrap();
+    within("the header", parts.next()).await.unwrap().unwrap();
+    let mut told = BufReader::new(alice.stderr.take().unwrap()).lines();
+    send(&alice, Signal::INT);
+    let line = within("a line", told.next_line()).await.unwrap().unwrap();
+    assert_eq!(line, "waiting at most 30 s for running uploads; Ctrl-C ends them");
+    send(&alice, Signal::INT);
+    assert_eq!(within("its end", alice.wait()).await.unwrap().code(), Some(130));
 }

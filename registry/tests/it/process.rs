@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 
-use p2p_ci::{client::registry::RegistryClient, transport::tcp_dialer};
+use p2p_ci::{client::registry::RegistryClient, shutdown::ONE_SIGNAL, transport::tcp_dialer};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
