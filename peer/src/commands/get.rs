@@ -241,17 +241,14 @@ impl<'a> Download<'a> {
             self.missing.push(asked.number.into());
             return Ok(error.exit());
         }
-        match &error {
-            PeerError::Store(StoreError::NoSpace { .. }) => {
-                // What is smaller may fit; that nothing does is told once.
-                if let Some(no_room) = &mut self.no_room {
-                    no_room.push(asked.number.into());
-                } else {
-                    self.no_room = Some(Vec::new());
-                    output.message(format_args!("{}: {error}", self.key(asked.number)));
-                }
+        // What is smaller may fit; that nothing does is told once.
+        match &mut self.no_room {
+            _ if !matches!(error, PeerError::Store(StoreError::NoSpace { .. })) => output.message(&error),
+            Some(others) => others.push(asked.number.into()),
+            none => {
+                *none = Some(Vec::new());
+                output.message(format_args!("{}: {error}", self.key(asked.number)));
             }
-            error => output.message(error),
         }
         Ok(error.exit())
     }

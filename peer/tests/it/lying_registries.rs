@@ -37,118 +37,116 @@ fn document(entry: &mut pb::DocumentEntry) -> &mut pb::Document {
 }
 
 /// What a registry may say of the document, the exit code of a download then, and a part of what is told.
-fn lies() -> Vec<(&'static str, Change, Exit, &'static str)> {
-    vec![
-        ("no document", |entry| entry.document = None, Exit::Failed, "document"),
-        (
-            "no holder",
-            |entry| entry.holders.clear(),
-            Exit::Unreachable,
-            "no holder that can be reached",
-        ),
-        (
-            "another number",
-            |entry| document(entry).number = 2,
-            Exit::Failed,
-            "something else than was asked for",
-        ),
-        ("number 0", |entry| document(entry).number = 0, Exit::Failed, "number"),
-        (
-            "another format",
-            |entry| document(entry).format = 2,
-            Exit::Failed,
-            "something else than was asked for",
-        ),
-        (
-            "a format that is none",
-            |entry| document(entry).format = 99,
-            Exit::Failed,
-            "format",
-        ),
-        (
-            "no digest",
-            |entry| document(entry).sha256.clear(),
-            Exit::Failed,
-            "sha256",
-        ),
-        (
-            "a digest that is none",
-            |entry| document(entry).sha256 = "x".repeat(64),
-            Exit::Failed,
-            "sha256",
-        ),
-        (
-            "16 EiB",
-            |entry| document(entry).size_bytes = u64::MAX,
-            Exit::Failed,
-            "size_bytes",
-        ),
-        (
-            "a title that acts",
-            |entry| document(entry).title = "\u{1b}[2J".to_owned(),
-            Exit::Failed,
-            "title",
-        ),
-        (
-            "no peer id",
-            |entry| entry.holders[0].peer_id.clear(),
-            Exit::Failed,
-            "peer_id",
-        ),
-        (
-            "a name that acts",
-            |entry| entry.holders[0].name = "\u{202e}".to_owned(),
-            Exit::Failed,
-            "name",
-        ),
-        (
-            "a name of 64 KiB",
-            |entry| entry.holders[0].name = "a".repeat(65_536),
-            Exit::Failed,
-            "name",
-        ),
-        (
-            "no address",
-            |entry| entry.holders[0].address.clear(),
-            Exit::Failed,
-            "address",
-        ),
-        (
-            "a host name",
-            |entry| entry.holders[0].address = "localhost:5000".to_owned(),
-            Exit::Failed,
-            "address",
-        ),
-        (
-            "port 0",
-            |entry| entry.holders[0].address = "127.0.0.1:0".to_owned(),
-            Exit::Failed,
-            "address",
-        ),
-        (
-            "the port of mail",
-            |entry| entry.holders[0].address = "127.0.0.1:25".to_owned(),
-            Exit::Failed,
-            "address",
-        ),
-        (
-            "everybody",
-            |entry| entry.holders[0].address = "255.255.255.255:5000".to_owned(),
-            Exit::Failed,
-            "address",
-        ),
-        (
-            "nobody",
-            |entry| entry.holders[0].address = "0.0.0.0:5000".to_owned(),
-            Exit::Failed,
-            "address",
-        ),
-    ]
-}
+const LIES: [(&str, Change, Exit, &str); 19] = [
+    ("no document", |entry| entry.document = None, Exit::Failed, "document"),
+    (
+        "no holder",
+        |entry| entry.holders.clear(),
+        Exit::Unreachable,
+        "no holder that can be reached",
+    ),
+    (
+        "another number",
+        |entry| document(entry).number = 2,
+        Exit::Failed,
+        "something else than was asked for",
+    ),
+    ("number 0", |entry| document(entry).number = 0, Exit::Failed, "number"),
+    (
+        "another format",
+        |entry| document(entry).format = 2,
+        Exit::Failed,
+        "something else than was asked for",
+    ),
+    (
+        "a format that is none",
+        |entry| document(entry).format = 99,
+        Exit::Failed,
+        "format",
+    ),
+    (
+        "no digest",
+        |entry| document(entry).sha256.clear(),
+        Exit::Failed,
+        "sha256",
+    ),
+    (
+        "a digest that is none",
+        |entry| document(entry).sha256 = "x".repeat(64),
+        Exit::Failed,
+        "sha256",
+    ),
+    (
+        "16 EiB",
+        |entry| document(entry).size_bytes = u64::MAX,
+        Exit::Failed,
+        "size_bytes",
+    ),
+    (
+        "a title that acts",
+        |entry| document(entry).title = "\u{1b}[2J".to_owned(),
+        Exit::Failed,
+        "title",
+    ),
+    (
+        "no peer id",
+        |entry| entry.holders[0].peer_id.clear(),
+        Exit::Failed,
+        "peer_id",
+    ),
+    (
+        "a name that acts",
+        |entry| entry.holders[0].name = "\u{202e}".to_owned(),
+        Exit::Failed,
+        "name",
+    ),
+    (
+        "a name of 64 KiB",
+        |entry| entry.holders[0].name = "a".repeat(65_536),
+        Exit::Failed,
+        "name",
+    ),
+    (
+        "no address",
+        |entry| entry.holders[0].address.clear(),
+        Exit::Failed,
+        "address",
+    ),
+    (
+        "a host name",
+        |entry| entry.holders[0].address = "localhost:5000".to_owned(),
+        Exit::Failed,
+        "address",
+    ),
+    (
+        "port 0",
+        |entry| entry.holders[0].address = "127.0.0.1:0".to_owned(),
+        Exit::Failed,
+        "address",
+    ),
+    (
+        "the port of mail",
+        |entry| entry.holders[0].address = "127.0.0.1:25".to_owned(),
+        Exit::Failed,
+        "address",
+    ),
+    (
+        "everybody",
+        |entry| entry.holders[0].address = "255.255.255.255:5000".to_owned(),
+        Exit::Failed,
+        "address",
+    ),
+    (
+        "nobody",
+        |entry| entry.holders[0].address = "0.0.0.0:5000".to_owned(),
+        Exit::Failed,
+        "address",
+    ),
+];
 
 #[tokio::test]
 async fn what_makes_no_sense_is_told_and_nothing_is_stored() {
-    for (what, change, exit, told) in lies() {
+    for (what, change, exit, told) in LIES {
         let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let mut entry = entry(&nobody.to_string());
         change(&mut entry);
