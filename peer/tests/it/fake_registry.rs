@@ -19,8 +19,11 @@ use p2p_ci::{
     registry_url::RegistryUrl,
     serving::Serving,
 };
+use peer::commands::Context;
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, Streaming, service::Routes};
+
+use crate::support::context_of;
 
 /// A registry that does as it likes.
 pub(crate) struct FakeRegistry {
@@ -70,6 +73,10 @@ impl FakeRegistry {
             has_forgotten,
             _serving: Serving::spawn(routes, AllowedSources::default(), front_door::guard(listener, limits)),
         }
+    }
+
+    pub(crate) fn context(&self) -> Context {
+        context_of(&self.url)
     }
 
     pub(crate) fn has_forgotten(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Registries that name what there is not, or what makes no sense: it is told, and nothing is stored.
 
-use p2p_ci::{digest::Sha256, pb, transport::tcp_dialer};
-use peer::{commands::Context, error::Exit, known::Memory, mirror::Compress};
+use p2p_ci::{digest::Sha256, pb};
+use peer::{error::Exit, mirror::Compress};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -151,11 +151,7 @@ async fn what_makes_no_sense_is_told_and_nothing_is_stored() {
         let mut entry = entry(&nobody.to_string());
         change(&mut entry);
         let registry = FakeRegistry::naming(vec![entry]);
-        let context = Context {
-            registry: registry.url.clone(),
-            dialer: tcp_dialer(),
-            memory: Memory::default(),
-        };
+        let context = registry.context();
         let folder = TempDir::new().unwrap();
         let got = within(what, get_within(&context, folder.path(), 1, any_version())).await;
         let error = got.unwrap_err();
@@ -183,11 +179,7 @@ async fn what_makes_no_sense_is_told_and_nothing_is_stored() {
 #[tokio::test]
 async fn a_registry_that_names_nothing_at_all_has_nothing() {
     let registry = FakeRegistry::naming(Vec::new());
-    let context = Context {
-        registry: registry.url.clone(),
-        dialer: tcp_dialer(),
-        memory: Memory::default(),
-    };
+    let context = registry.context();
     let folder = TempDir::new().unwrap();
     let error = get_within(&context, folder.path(), 1, any_version()).await.unwrap_err();
     assert_eq!(error.exit(), Exit::NotFound, "{error}");
@@ -197,11 +189,7 @@ async fn a_registry_that_names_nothing_at_all_has_nothing() {
 #[tokio::test]
 async fn more_versions_than_any_answer_has_are_refused() {
     let registry = FakeRegistry::naming(vec![entry("127.0.0.1:5000"); 257]);
-    let context = Context {
-        registry: registry.url.clone(),
-        dialer: tcp_dialer(),
-        memory: Memory::default(),
-    };
+    let context = registry.context();
     let folder = TempDir::new().unwrap();
     let error = get_within(&context, folder.path(), 1, any_version()).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Failed, "{error}");

@@ -55,6 +55,15 @@ pub(crate) fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
+/// What a command needs that asks this registry, and remembers nothing.
+pub(crate) fn context_of(registry: &RegistryUrl) -> Context {
+    Context {
+        registry: registry.clone(),
+        dialer: tcp_dialer(),
+        memory: Memory::default(),
+    }
+}
+
 /// A registry of one test.
 pub(crate) struct TestRegistry {
     pub(crate) server: registry::Server,
@@ -73,11 +82,7 @@ impl TestRegistry {
     }
 
     pub(crate) fn context(&self) -> Context {
-        Context {
-            registry: self.url.clone(),
-            dialer: tcp_dialer(),
-            memory: Memory::default(),
-        }
+        context_of(&self.url)
     }
 
     pub(crate) async fn client(&self) -> RegistryClient {

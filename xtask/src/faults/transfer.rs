@@ -141,14 +141,18 @@ fn look_into(folder: &Path, digests: &Digests) -> Result<(Vec<u32>, Vec<String>)
     Ok((found, others))
 }
 
+/// The state folder of a command that writes into `to`. Each knows of nobody's lies but those that it is told itself: whoever
+/// lies is to be asked again.
+fn own_state(cluster: &Cluster, to: &Path) -> PathBuf {
+    cluster.folder().join("state").join(to.file_name().unwrap_or_default())
+}
+
 /// A `peer get` of these documents into a folder.
 pub(super) fn get_command(cluster: &Cluster, numbers: &[u32], to: &Path, options: &[&str]) -> Result<Command> {
     let mut command = cluster.peer_command()?;
     command.arg("get").args(numbers.iter().map(u32::to_string));
     command.args(["--json", "--to"]).arg(to).args(options);
-    // Each command knows of nobody's lies but those that it is told itself: whoever lies is to be asked again.
-    let own = to.file_name().unwrap_or_default();
-    command.env("P2PCI_STATE_DIR", cluster.folder().join("state").join(own));
+    command.env("P2PCI_STATE_DIR", own_state(cluster, to));
     Ok(command)
 }
 
@@ -165,7 +169,7 @@ pub(super) fn get(cluster: &Cluster, numbers: &[u32], to: &Path, options: &[&str
 pub(super) fn mirror_command(cluster: &Cluster, to: &Path, options: &[&str]) -> Result<Command> {
     let mut command = cluster.peer_command()?;
     command.args(["mirror", "--json", "--to"]).arg(to).args(options);
-    command.env("P2PCI_STATE_DIR", cluster.folder().join("state/commands"));
+    command.env("P2PCI_STATE_DIR", own_state(cluster, to));
     Ok(command)
 }
 
