@@ -92,8 +92,7 @@ impl Script {
 
     /// Whether the registry stands still.
     pub fn holds_registry(&self) -> bool {
-        let holds = |(_, relief): &(Instant, Relief)| matches!(relief, Relief::ContinueRegistry(_));
-        self.under_way.iter().any(holds)
+        self.under_way.iter().any(|(_, relief)| relief.continues_registry())
     }
 
     /// Does what is due.
@@ -118,11 +117,21 @@ impl Script {
     }
 
     fn relieve(&mut self, world: &mut World, shared: &Shared, is_due: impl Fn(Instant) -> bool) -> Result<()> {
-        let (mut due, rest): (Vec<_>, Vec<_>) = self.under_way.drain(..).partition(|(at, _)| is_due(*at));
+        self.take_due(is_due)
+            .into_iter()
+            .try_for_each(|relief| relief.come(world, shared))
+    }
+
+    /// What may come now of that which is due, in this order: the registry first, since others need it to come back. While it
+    /// stands still, those wait of whom it is waited until they are registered.
+    fn take_due(&mut self, is_due: impl Fn(Instant) -> bool) -> Vec<Relief> {
+        let (mut due, mut rest): (Vec<_>, Vec<_>) = self.under_way.drain(..).partition(|(at, _)| is_due(*at));
+        if rest.iter().any(|(_, relief)| relief.continues_registry()) {
+            rest.extend(due.extract_if(.., |(_, relief)| relief.needs_registry()));
+        }
         self.under_way = rest;
-        // The registry first: others need it to come back.
-        due.sort_by_key(|(_, relief)| !matches!(relief, Relief::ContinueRegistry(_)));
-        due.into_iter().try_for_each(|(_, relief)| relief.come(world, shared))
+        due.sort_by_key(|(_, relief)| !relief.continues_registry());
+        due.into_iter().map(|(_, relief)| relief).collect()
     }
 
     /// Whether what this would happen to is not back from something else.
@@ -211,6 +220,15 @@ impl Script {
 }
 
 impl Relief {
+    fn continues_registry(&self) -> bool {
+        matches!(self, Self::ContinueRegistry(_))
+    }
+
+    /// Whether it has come only when somebody is registered.
+    fn needs_registry(&self) -> bool {
+        matches!(self, Self::ReviveCrowd | Self::StartPeer)
+    }
+
     fn come(self, world: &mut World, shared: &Shared) -> Result<()> {
         match self {
             Self::ReviveCrowd => world.revive()?,
@@ -251,4 +269,27 @@ fn change_folder(world: &mut World) -> Result<()> {
     }
     world.is_changed = !world.is_changed;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_needs_the_registry_to_come_back_waits_until_it_goes_on() {
+        let now = wait::now();
+        let later = now + Duration::from_secs(1);
+        let mut script = Script::new(Random::of(1));
+        script.under_way = vec![
+            (now, Relief::ReviveCrowd),
+            (now, Relief::StartPeer),
+            (now, Relief::Release),
+            (later, Relief::ContinueRegistry(now)),
+        ];
+        assert_eq!(script.take_due(|due| due <= now), [Relief::Release]);
+        assert!(script.holds_registry());
+        let all = [Relief::ContinueRegistry(now), Relief::ReviveCrowd, Relief::StartPeer];
+        assert_eq!(script.take_due(|due| due <= later), all);
+        assert!(script.under_way.is_empty());
+    }
 }
