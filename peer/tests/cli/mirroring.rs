@@ -33,6 +33,16 @@ async fn holder(cluster: &Cluster) -> Joined {
     cluster.join_with("alice", &folder, &SLOWLY).await
 }
 
+/// Kills the only holder amid a mirror into the folder `to`.
+async fn orphaned(cluster: &Cluster, to: &Path) -> Child {
+    let mut alice = holder(cluster).await;
+    let mirror = amid_mirroring(cluster, to).await;
+    alice.signal(Signal::KILL);
+    within("the end of alice", alice.child.wait()).await.unwrap();
+    assert!(documents(to) < DOCUMENTS, "too fast for this test");
+    mirror
+}
+
 /// Starts to mirror, and waits until some documents are there.
 async fn amid_mirroring(cluster: &Cluster, to: &Path) -> Child {
     let mut command = cluster.peer();
@@ -63,12 +73,8 @@ async fn summary(child: Child) -> (Ran, Value) {
 #[tokio::test]
 async fn the_only_holder_that_was_started_again_delivers_the_rest() {
     let cluster = Cluster::start().await;
-    let mut alice = holder(&cluster).await;
     let to = cluster.dir.path().join("to");
-    let mirror = amid_mirroring(&cluster, &to).await;
-    alice.signal(Signal::KILL);
-    within("the end of alice", alice.child.wait()).await.unwrap();
-    assert!(documents(&to) < DOCUMENTS, "too fast for this test");
+    let mirror = orphaned(&cluster, &to).await;
     let _alice = holder(&cluster).await;
     let (ran, summary) = summary(mirror).await;
     let ran = ran.exits(0);
@@ -83,11 +89,8 @@ async fn the_only_holder_that_was_started_again_delivers_the_rest() {
 #[tokio::test]
 async fn the_only_holder_that_does_not_come_back_is_waited_for_no_longer_than_is_worth_it() {
     let cluster = Cluster::start().await;
-    let mut alice = holder(&cluster).await;
     let to = cluster.dir.path().join("to");
-    let mirror = amid_mirroring(&cluster, &to).await;
-    alice.signal(Signal::KILL);
-    within("the end of alice", alice.child.wait()).await.unwrap();
+    let mirror = orphaned(&cluster, &to).await;
     let (ran, summary) = summary(mirror).await;
     let ran = ran.exits(6);
     let here = documents(&to);
@@ -106,11 +109,8 @@ async fn the_only_holder_that_does_not_come_back_is_waited_for_no_longer_than_is
 #[tokio::test]
 async fn ctrl_c_ends_the_wait_for_a_holder() {
     let cluster = Cluster::start().await;
-    let mut alice = holder(&cluster).await;
     let to = cluster.dir.path().join("to");
-    let mut mirror = amid_mirroring(&cluster, &to).await;
-    alice.signal(Signal::KILL);
-    within("the end of alice", alice.child.wait()).await.unwrap();
+    let mut mirror = orphaned(&cluster, &to).await;
     let mut log = BufReader::new(mirror.stderr.take().unwrap()).lines();
     let mut next = async || within("a line", log.next_line()).await.unwrap();
     while !next().await.unwrap().contains("waiting for holders") {}

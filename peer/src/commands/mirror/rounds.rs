@@ -62,7 +62,7 @@ pub(super) async fn until_complete(
             mirror.stop.run_until_cancelled(tokio::time::sleep(*pause)).await;
         }
         bars.another_round(&summary);
-        match another_round(context, mirror, bars).await {
+        match round(context, mirror, Arc::clone(bars) as Arc<dyn Observer>).await {
             Ok(round) => {
                 if round.fetched > 0 {
                     pauses = PAUSES_FOR_HOLDERS.iter();
@@ -83,12 +83,13 @@ pub(super) fn awaits_holders(summary: &Summary) -> bool {
     causes.any(|cause| cause == Cause::Absence)
 }
 
-async fn another_round(context: &Context, mirror: &Mirror, bars: &Arc<Bars>) -> Result<Summary, PeerError> {
+/// Connects to the registry, and downloads what is missing now; nothing where the mirror was told to stop before.
+async fn round(context: &Context, mirror: &Mirror, observer: Arc<dyn Observer>) -> Result<Summary, PeerError> {
     let Some(client) = mirror.stop.run_until_cancelled(context.connect()).await else {
         return Ok(Summary::default());
     };
-    let round = mirror.run(&client?, Arc::clone(bars) as Arc<dyn Observer>).await;
-    round.map_err(|error| explained(context, error))
+    let summary = mirror.run(&client?, observer).await;
+    summary.map_err(|error| explained(context, error))
 }
 
 /// Mirrors into a shared folder for as long as it is shared: at once, and whenever peers come or announce.
@@ -142,14 +143,7 @@ async fn rounds(context: &Context, mirror: &Mirror, news: &Notify) {
 
 /// Downloads what is missing now; returns how many documents that were.
 async fn one_round(context: &Context, mirror: &Mirror) -> Result<u64, PeerError> {
-    let Some(client) = mirror.stop.run_until_cancelled(context.connect()).await else {
-        return Ok(0);
-    };
-    let client = client?;
-    let summary = mirror
-        .run(&client, Arc::new(Log))
-        .await
-        .map_err(|error| explained(context, error))?;
+    let summary = round(context, mirror, Arc::new(Log)).await?;
     if let Some(error) = summary.failed {
         return Err(error.into());
     }
