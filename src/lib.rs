@@ -3,7 +3,7 @@
 //! # Modules, in reading order
 //!
 //! - Values that know nothing of any network: [`document`], [`digest`], [`fingerprint`], [`identity`], [`address`],
-//!   [`text`].
+//!   [`text`], [`facts`].
 //! - [`failure`]: why a request failed, as one table that both ends read.
 //! - [`message`]: what registry and peers say to each other, as plain values.
 //! - [`wire`]: those values from and to the generated code in [`pb`]; everything received is validated here.
@@ -19,6 +19,7 @@ pub mod client;
 pub mod codec;
 pub mod digest;
 pub mod document;
+pub mod facts;
 pub mod failure;
 pub mod fingerprint;
 pub mod framed;

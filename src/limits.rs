@@ -48,6 +48,16 @@ pub const MAX_NAME_BYTES: usize = 64;
 /// Bytes in a title: the longest real one has 222 characters.
 pub const MAX_TITLE_BYTES: usize = 512;
 
+/// Bytes in a line among the facts about an RFC: the longest real one, an author that is a committee, has 105.
+pub const MAX_FACT_LINE_BYTES: usize = 256;
+
+/// Bytes in the abstract of an RFC: the longest real one has 1,931 in the metadata records, and a page has 4,000.
+pub const MAX_FACT_PROSE_BYTES: usize = 8 * 1024;
+
+/// Entries in each list among the facts about an RFC: the most authors of a real one are 28, the most keywords 39, and
+/// the most RFCs that one updates fewer than 100.
+pub const MAX_FACT_ENTRIES: usize = 128;
+
 /// Bytes in an error message, so that it fits a terminal and no reply can be made large by its input.
 pub const MAX_ERROR_MESSAGE_BYTES: usize = 300;
 

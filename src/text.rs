@@ -34,6 +34,34 @@ pub fn excerpt(text: &str, most_bytes: usize) -> String {
     shown
 }
 
+/// Any text as one line: white space is folded, control characters are dropped, the rest is cut at `most_bytes`.
+#[must_use]
+pub fn folded(text: &str, most_bytes: usize) -> String {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let start = line.len();
+        if start > 0 {
+            line.push(' ');
+        }
+        let before = line.len();
+        line.extend(word.chars().filter(|c| !c.is_control()));
+        // Nothing is left of a word that was control characters only.
+        if line.len() == before {
+            line.truncate(start);
+        }
+        if line.len() > most_bytes {
+            break;
+        }
+    }
+    let mut end = line.len().min(most_bytes);
+    while !line.is_char_boundary(end) {
+        end -= 1;
+    }
+    line.truncate(end);
+    line.truncate(line.trim_end().len());
+    line
+}
+
 /// A byte as two lower-case hexadecimal digits.
 pub(crate) fn hex_digits(byte: u8) -> [u8; 2] {
     [byte >> 4, byte & 0xf].map(|value| match value {

@@ -20,6 +20,7 @@ pub mod config;
 pub mod destination;
 pub mod directory;
 pub mod error;
+pub mod facts;
 pub mod fetch;
 pub mod getter;
 pub mod known;

@@ -31,9 +31,6 @@ impl Chosen {
     }
 }
 
-/// By how much the clock of whoever wrote a metadata record may be ahead of ours: whatever time zone it was mistaken for.
-const MAX_CLOCK_AHEAD_S: i64 = 24 * 60 * 60;
-
 /// Of several documents of one number and format, the one of the best [`rank`] at this time. Ties go to the smaller digest,
 /// so that everybody chooses alike.
 #[must_use]
@@ -73,9 +70,8 @@ pub fn rank(entry: &DocumentEntry, now: UnixSeconds) -> impl Ord + use<> {
 }
 
 fn merits(entry: &DocumentEntry, now: UnixSeconds) -> (Option<UnixSeconds>, usize, u32) {
-    let latest = UnixSeconds(now.0.saturating_add(MAX_CLOCK_AHEAD_S));
     let modified = match entry.document.id.key.format {
-        Format::Json => entry.document.modified.filter(|modified| *modified <= latest),
+        Format::Json => entry.document.modified.filter(|modified| !modified.is_to_come(now)),
         Format::Txt | Format::Html | Format::Pdf | Format::Xml => None,
     };
     (modified, addresses(entry), entry.holder_count)
@@ -139,7 +135,7 @@ mod tests {
         };
         let (old, new) = (json(b"old", &[1, 2], 1), json(b"new", &[1], 2));
         assert!(!is_tie(&new, &old, now));
-        let to_come = json(b"to come", &[1], now.0 + 2 * MAX_CLOCK_AHEAD_S);
+        let to_come = json(b"to come", &[1], now.0 + 2 * 24 * 60 * 60);
         let chosen = choose(vec![to_come.clone(), old.clone(), new.clone()], now);
         assert!(!chosen[0].is_contested(), "old metadata contradicts nothing");
         assert_eq!(chosen[0].entry, new);

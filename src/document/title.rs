@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::limits;
+use crate::{limits, text};
 
 /// A title as somebody claims it: at most [`limits::MAX_TITLE_BYTES`] bytes, without control characters. Cheap to clone,
 /// as lists of documents are copied often.
@@ -25,25 +25,7 @@ impl Title {
     /// limit.
     #[must_use]
     pub fn from_lossy(text: &str) -> Self {
-        let mut title = String::new();
-        for word in text.split_whitespace() {
-            let start = title.len();
-            if start > 0 {
-                title.push(' ');
-            }
-            let before = title.len();
-            title.extend(word.chars().filter(|c| !c.is_control()));
-            // Nothing is left of a word that was control characters only.
-            if title.len() == before {
-                title.truncate(start);
-            }
-        }
-        let mut end = title.len().min(limits::MAX_TITLE_BYTES);
-        while !title.is_char_boundary(end) {
-            end -= 1;
-        }
-        title.truncate(end);
-        Self(title.trim_end().into())
+        Self(text::folded(text, limits::MAX_TITLE_BYTES).into())
     }
 
     /// The text. It comes from another peer: show it through [`text::escaped`](crate::text::escaped) only.

@@ -1,0 +1,15 @@
+//! What this peer knows about RFCs beside their bytes, and how it comes to know it.
+//!
+//! # Modules, in reading order
+//!
+//! `record`, `index_xml`, `heading`: facts out of a metadata record, the RFC Editor's index, a text's first page ·
+//! `catalogue`: the facts about many RFCs, and what follows from all of them together.
+//!
+//! Everything that is read comes from somebody: whatever is odd about one field costs that field only.
+
+pub mod catalogue;
+pub mod heading;
+pub mod index_xml;
+pub mod record;
+
+pub use self::catalogue::{Catalogue, Chain};
