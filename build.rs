@@ -6,7 +6,8 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
+    "p2pci/v1/facts.proto",
     "p2pci/v1/file_transfer.proto",
     "p2pci/v1/registry.proto",
     "p2pci/v1/types.proto",

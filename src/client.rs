@@ -1,6 +1,7 @@
 //! Typed clients of both services: values in, values out, a deadline around every wait.
 
 mod call;
+pub mod facts;
 pub mod file_transfer;
 mod health;
 mod many;
@@ -279,6 +280,9 @@ pub const REGISTRY_SERVICE: &str = "p2pci.v1.Registry";
 /// FileTransfer's full gRPC name, under which its health is known.
 pub const FILE_TRANSFER_SERVICE: &str = "p2pci.v1.FileTransfer";
 
+/// Facts' full gRPC name.
+pub const FACTS_SERVICE: &str = "p2pci.v1.Facts";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,6 +314,7 @@ mod tests {
     fn service_names_are_those_of_the_generated_code() {
         assert_eq!(pb::registry_server::SERVICE_NAME, REGISTRY_SERVICE);
         assert_eq!(pb::file_transfer_server::SERVICE_NAME, FILE_TRANSFER_SERVICE);
+        assert_eq!(pb::facts_server::SERVICE_NAME, FACTS_SERVICE);
     }
 
     #[test]

@@ -58,6 +58,25 @@ pub const MAX_FACT_PROSE_BYTES: usize = 8 * 1024;
 /// the most RFCs that one updates fewer than 100.
 pub const MAX_FACT_ENTRIES: usize = 128;
 
+/// RFCs in one message of an answer about them. Their bytes bound it first, see [`MAX_DESCRIBE_BYTES`].
+pub const MAX_DESCRIBED: usize = 256;
+
+/// Bytes at which a message about RFCs is full: a hundred of them. The longest that one RFC can have, which is added
+/// before that is noticed, is 120 KB; both are below [`MAX_TRANSFER_MESSAGE_BYTES`].
+pub const MAX_DESCRIBE_BYTES: usize = 96 * 1024;
+
+/// Ranges in one question about RFCs, which must fit into [`MAX_TRANSFER_REQUEST_BYTES`].
+pub const MAX_DESCRIBE_RANGES: usize = 256;
+
+/// References in one question about RFCs.
+pub const MAX_DESCRIBE_REFERENCES: usize = 64;
+
+/// Bytes of the version that names what a peer knows about RFCs.
+pub const MAX_FACTS_VERSION_BYTES: usize = 64;
+
+/// RFCs in one answer without a slot of its own: as cheap as an answer to a lookup.
+pub const MAX_SMALL_ANSWER: usize = 64;
+
 /// Bytes in an error message, so that it fits a terminal and no reply can be made large by its input.
 pub const MAX_ERROR_MESSAGE_BYTES: usize = 300;
 

@@ -2,11 +2,15 @@
 //!
 //! A value of these types is valid by construction; [`wire`](crate::wire) checks what arrives before it makes one.
 
+mod facts;
 mod transfer;
 
 use std::{net::SocketAddr, time::Duration};
 
-pub use self::transfer::{Compression, DocumentHeader, DownloadPart, DownloadQuery, ManyBody, ManyPart, ManyQuery};
+pub use self::{
+    facts::{DescribeQuery, Described},
+    transfer::{Compression, DocumentHeader, DownloadPart, DownloadQuery, ManyBody, ManyPart, ManyQuery},
+};
 use crate::{
     digest::DigestPrefix,
     document::{Document, DocumentClaim, DocumentKey, Format, RfcNumber, RfcRange, UnixSeconds},

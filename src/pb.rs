@@ -26,7 +26,7 @@ mod tests {
     use prost::Message as _;
 
     #[test]
-    fn descriptor_set_decodes_and_holds_both_services() {
+    fn descriptor_set_decodes_and_holds_every_service() {
         let set = prost_types::FileDescriptorSet::decode(super::FILE_DESCRIPTOR_SET).expect("descriptor set");
         let services: Vec<&str> = set
             .file
@@ -34,6 +34,6 @@ mod tests {
             .flat_map(|file| &file.service)
             .map(|service| service.name())
             .collect();
-        assert_eq!(services, ["FileTransfer", "Registry"]);
+        assert_eq!(services, ["Facts", "FileTransfer", "Registry"]);
     }
 }

@@ -18,28 +18,28 @@ const COMMON_SERVICES: [&str; 3] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-fn builder(service: &str) -> Builder<'static> {
+fn builder(services: &[&str]) -> Builder<'static> {
     let builder = Builder::configure()
         .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         // The details of errors. A tool that finds them described shows what they say instead of their bytes.
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)
-        .with_service_name(service);
-    COMMON_SERVICES.into_iter().fold(builder, Builder::with_service_name)
+        .register_encoded_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET);
+    let services = services.iter().copied().chain(COMMON_SERVICES);
+    services.fold(builder, Builder::with_service_name)
 }
 
-/// Adds reflection to a server that offers `service` (its full name) and health.
+/// Adds reflection to a server that offers `services` (their full names) and health.
 ///
 /// # Errors
 ///
 /// When a descriptor set that was compiled in cannot be read, which is a defect of the build.
-pub fn with_reflection(routes: Routes, service: &str) -> Result<Routes, Error> {
-    let v1 = builder(service)
+pub fn with_reflection(routes: Routes, services: &[&str]) -> Result<Routes, Error> {
+    let v1 = builder(services)
         .build_v1()?
         .max_decoding_message_size(MAX_REQUEST_BYTES);
-    let v1alpha = builder(service)
+    let v1alpha = builder(services)
         .build_v1alpha()?
         .max_decoding_message_size(MAX_REQUEST_BYTES);
     Ok(routes.add_service(v1).add_service(v1alpha))

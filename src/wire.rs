@@ -5,6 +5,7 @@
 //! types out of valid values.
 
 pub mod duration;
+pub mod facts;
 pub mod file_transfer;
 mod fingerprint;
 pub mod found;

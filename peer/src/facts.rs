@@ -3,13 +3,21 @@
 //! # Modules, in reading order
 //!
 //! `record`, `index_xml`, `heading`: facts out of a metadata record, the RFC Editor's index, a text's first page ·
-//! `catalogue`: the facts about many RFCs, and what follows from all of them together.
+//! `catalogue`: the facts about many RFCs, and what follows from all of them together · `shared`: the catalogue of a process ·
+//! `gathering`: facts out of the shared folder · `service`: telling others.
 //!
 //! Everything that is read comes from somebody: whatever is odd about one field costs that field only.
 
 pub mod catalogue;
+pub mod gathering;
 pub mod heading;
 pub mod index_xml;
 pub mod record;
+pub mod service;
+pub mod shared;
 
-pub use self::catalogue::{Catalogue, Chain};
+pub use self::{
+    catalogue::{Catalogue, Chain},
+    gathering::{Gatherer, Gathering},
+    shared::SharedCatalogue,
+};

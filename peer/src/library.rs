@@ -53,13 +53,14 @@ mod walk;
 mod watcher;
 
 use std::{
+    fs::File,
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 
 use cap_std::{ambient_authority, fs::Dir};
-use p2p_ci::document::{Document, DocumentKey};
+use p2p_ci::document::{Document, DocumentKey, UnixSeconds};
 use tokio::sync::watch;
 
 pub use self::{
@@ -85,6 +86,17 @@ use self::{
 #[derive(Debug, Clone)]
 pub struct Library {
     inner: Arc<Inner>,
+}
+
+/// A file of the folder that is no document.
+#[derive(Debug)]
+pub struct SideFile {
+    /// The file, open for reading from its start.
+    pub file: File,
+    /// Its length.
+    pub size_bytes: u64,
+    /// When it was last modified.
+    pub modified: UnixSeconds,
 }
 
 /// The folder as it was opened.
@@ -222,6 +234,19 @@ impl Library {
     /// [`LibraryError::Read`] when it cannot be opened. After the last two the document is withdrawn.
     pub fn read(&self, key: DocumentKey, offset: u64) -> Result<DocumentReader, LibraryError> {
         DocumentReader::open(&self.inner, key, offset)
+    }
+
+    /// Opens a file at the top of the folder that is no document, such as an index. Blocks; `None` when there is no such
+    /// regular file, or it cannot be opened.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Option<SideFile> {
+        let root = self.inner.root()?;
+        let (file, identity) = source::open_file(&root.dir, Path::new(name)).ok()?;
+        Some(SideFile {
+            file,
+            size_bytes: identity.size,
+            modified: identity.modified(),
+        })
     }
 
     /// Looks at the whole folder again and tells what changed. Blocks like [`open`](Self::open); files whose digest is

@@ -18,6 +18,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::{
     error::PeerError,
+    facts::{Gathering, SharedCatalogue},
     library::{Library, Watcher},
     limits,
     share::{Share, ShareConfig},
@@ -54,6 +55,9 @@ pub struct NodeConfig {
     /// changed is noticed when somebody asks for it. For peers that are there for the length of a mirror only, as events
     /// cost a tenth of it.
     pub watches_folder: bool,
+    /// Read what the shared files say of RFCs, to tell others. Not for peers that are there for the length of a mirror only,
+    /// which have better things to do.
+    pub gathers_facts: bool,
 }
 
 impl NodeConfig {
@@ -71,6 +75,7 @@ impl NodeConfig {
             max_upload: None,
             reflection: true,
             watches_folder: true,
+            gathers_facts: true,
         }
     }
 }
@@ -85,6 +90,8 @@ pub struct Node {
     /// Has missed nothing; for whoever asks first.
     first_events: Mutex<Option<broadcast::Receiver<NodeEvent>>>,
     _watcher: Option<Watcher>,
+    catalogue: SharedCatalogue,
+    _gathering: Option<Gathering>,
 }
 
 impl Node {
@@ -95,13 +102,14 @@ impl Node {
     /// [`PeerError::Library`] when the folder cannot be watched, [`PeerError::System`] when the address to serve on
     /// cannot be had.
     pub fn start(config: NodeConfig, library: Library, dialer: Dialer) -> Result<Self, PeerError> {
-        let share = Arc::new(share_of(&config, &library));
+        let catalogue = SharedCatalogue::default();
+        let share = Arc::new(share_of(&config, &library, &catalogue));
         if let Some(listen) = config.listen {
             share.take_address().map_err(PeerError::system(format!(
                 "cannot listen on {listen}; name another address with --listen, or none"
             )))?;
         }
-        Self::with_share(config, library, dialer, share)
+        Self::with_share(config, library, dialer, share, catalogue)
     }
 
     /// The same, serving connections that somebody else accepts at `address`: in tests, and in simulated networks.
@@ -116,21 +124,31 @@ impl Node {
         incoming: Incoming,
         address: SocketAddr,
     ) -> Result<Self, PeerError> {
-        let share = Arc::new(share_of(&config, &library));
+        let catalogue = SharedCatalogue::default();
+        let share = Arc::new(share_of(&config, &library, &catalogue));
         share
             .serve(incoming, address)
             .await
             .map_err(PeerError::system("cannot serve documents"))?;
-        Self::with_share(config, library, dialer, share)
+        Self::with_share(config, library, dialer, share, catalogue)
     }
 
-    fn with_share(config: NodeConfig, library: Library, dialer: Dialer, share: Arc<Share>) -> Result<Self, PeerError> {
+    fn with_share(
+        config: NodeConfig,
+        library: Library,
+        dialer: Dialer,
+        share: Arc<Share>,
+        catalogue: SharedCatalogue,
+    ) -> Result<Self, PeerError> {
         let (events, first_events) = broadcast::channel(EVENT_QUEUE);
         let guard = Vital::new("watching the folder", events.clone());
         let watching = config
             .watches_folder
             .then(|| Watcher::start_guarded(library.clone(), guard));
         let watcher = watching.transpose()?;
+        let gathering = config
+            .gathers_facts
+            .then(|| Gathering::start(library.clone(), catalogue.clone()));
         let uplink_config = UplinkConfig {
             registry: config.registry,
             name: config.name,
@@ -151,6 +169,8 @@ impl Node {
             events,
             first_events: Mutex::new(Some(first_events)),
             _watcher: watcher,
+            catalogue,
+            _gathering: gathering,
         })
     }
 
@@ -158,6 +178,12 @@ impl Node {
     #[must_use]
     pub fn library(&self) -> &Library {
         &self.library
+    }
+
+    /// What is known of RFCs beside their bytes.
+    #[must_use]
+    pub fn catalogue(&self) -> &SharedCatalogue {
+        &self.catalogue
     }
 
     /// Where the session with the registry stands, now and from now on.
@@ -201,12 +227,12 @@ impl Node {
     }
 }
 
-fn share_of(config: &NodeConfig, library: &Library) -> Share {
+fn share_of(config: &NodeConfig, library: &Library, catalogue: &SharedCatalogue) -> Share {
     let share_config = ShareConfig {
         listen: config.listen,
         allowed: config.allowed.clone(),
         reflection: config.reflection,
     };
     let uploads = Uploads::new(library.clone(), config.max_uploads, config.max_upload);
-    Share::new(share_config, uploads)
+    Share::new(share_config, uploads, catalogue.clone())
 }

@@ -47,7 +47,8 @@ struct Service(Uploads);
 
 type Answers<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
-fn source_of<T>(request: &Request<T>) -> Result<SocketAddr, Failure> {
+/// Where a request comes from.
+pub(crate) fn source_of<T>(request: &Request<T>) -> Result<SocketAddr, Failure> {
     let line = request.extensions().get::<Line>();
     line.map(Line::source)
         .ok_or_else(|| Failure::new(Reason::Internal, "the source of this connection is not known"))

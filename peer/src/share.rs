@@ -12,7 +12,7 @@ use std::{
 
 use p2p_ci::{
     address::{self, AllowedSources},
-    client::FILE_TRANSFER_SERVICE,
+    client::{FACTS_SERVICE, FILE_TRANSFER_SERVICE},
     front_door,
     line::Allowance,
     quota::QuotaLimits,
@@ -28,7 +28,11 @@ use tokio_util::sync::DropGuard;
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{limits, serve::service, uploads::Uploads};
+use crate::{
+    facts::{self, SharedCatalogue},
+    limits, serve,
+    uploads::Uploads,
+};
 
 /// Where and to whom documents are served.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +59,7 @@ pub struct ServingAt {
 pub struct Share {
     config: ShareConfig,
     uploads: Uploads,
+    catalogue: SharedCatalogue,
     /// Cuts the uploads off when the server is dropped.
     _ends_uploads: DropGuard,
     /// Listens on the address that the configuration names, until documents are served there.
@@ -73,13 +78,14 @@ struct Running {
 }
 
 impl Share {
-    /// Prepares to serve `uploads`; nothing is listened on yet.
+    /// Prepares to serve `uploads`, and what `catalogue` knows; nothing is listened on yet.
     #[must_use]
-    pub fn new(config: ShareConfig, uploads: Uploads) -> Self {
+    pub fn new(config: ShareConfig, uploads: Uploads, catalogue: SharedCatalogue) -> Self {
         Self {
             config,
             _ends_uploads: uploads.ending.clone().drop_guard(),
             uploads,
+            catalogue,
             taken: StdMutex::default(),
             running: Mutex::new(None),
             address: watch::Sender::new(None),
@@ -158,9 +164,11 @@ impl Share {
         health
             .set_service_status(FILE_TRANSFER_SERVICE, ServingStatus::Serving)
             .await;
-        let mut routes = Routes::new(service(&self.uploads)).add_service(health_service);
+        let mut routes = Routes::new(serve::service(&self.uploads))
+            .add_service(facts::service::service(&self.catalogue, &self.uploads))
+            .add_service(health_service);
         if self.config.reflection {
-            routes = with_reflection(routes, FILE_TRANSFER_SERVICE).map_err(io::Error::other)?;
+            routes = with_reflection(routes, &[FILE_TRANSFER_SERVICE, FACTS_SERVICE]).map_err(io::Error::other)?;
         }
         let serving = Serving::spawn_with(
             routes,

@@ -195,7 +195,7 @@ impl Server {
         let mut routes = Routes::new(registry_service(environment, sessions.clone()))
             .add_service(health_service.max_decoding_message_size(MAX_HEALTH_REQUEST_BYTES));
         if config.reflection {
-            routes = with_reflection(routes, REGISTRY_SERVICE)?;
+            routes = with_reflection(routes, &[REGISTRY_SERVICE])?;
         }
         let allowed = AllowedSources::private_and(config.allow_from);
         let allowance = Allowance {

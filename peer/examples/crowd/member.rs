@@ -108,6 +108,7 @@ impl Member {
         config.listen = Some(SocketAddr::new(source, 0));
         // The folder is everybody's, and nobody changes it.
         config.watches_folder = false;
+        config.gathers_facts = false;
         let dialer: Dialer = Arc::new(SourceDialer {
             source,
             past: past.clone(),

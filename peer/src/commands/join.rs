@@ -44,6 +44,7 @@ pub fn node_config(context: &Context, args: &SharingArgs) -> NodeConfig {
         max_upload: args.max_upload,
         reflection: !args.no_reflection,
         watches_folder: true,
+        gathers_facts: true,
     }
 }
 

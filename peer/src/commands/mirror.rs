@@ -64,6 +64,7 @@ pub async fn run(context: &Context, args: &MirrorArgs) -> Result<Exit, PeerError
     } else {
         let mut config = node_config(context, &args.sharing);
         config.watches_folder = false;
+        config.gathers_facts = false;
         Some(Node::start(config, library.clone(), Arc::clone(&context.dialer))?)
     };
     let mirror = Mirror {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use p2p_ci::{
-    document::{RfcNumber, UnixSeconds},
-    facts::{Facts, Issued, Reference},
+    document::{RfcNumber, RfcRange, UnixSeconds},
+    facts::{Facts, Issued, Reference, Source},
 };
 
 use super::record::subseries;
@@ -44,6 +44,17 @@ impl Catalogue {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.facts.is_empty()
+    }
+
+    /// Where the facts about an RFC come from.
+    #[must_use]
+    pub fn source(&self, number: RfcNumber) -> Option<Source> {
+        self.facts.get(&number).map(|facts| facts.source)
+    }
+
+    /// The RFCs of a range of which it knows something, ascending.
+    pub fn numbers(&self, range: RfcRange) -> impl Iterator<Item = RfcNumber> {
+        self.facts.range(range.first..=range.last).map(|(number, _)| *number)
     }
 
     /// Takes facts over those that it has, if they hold against them `now`. Returns whether it did.
@@ -183,7 +194,7 @@ fn told(map: &BTreeMap<RfcNumber, BTreeSet<RfcNumber>>, number: RfcNumber) -> im
 
 #[cfg(test)]
 mod tests {
-    use p2p_ci::facts::{Series, Source};
+    use p2p_ci::facts::Series;
     use proptest::{collection::vec, prelude::*};
 
     use super::*;

@@ -32,8 +32,8 @@ pub fn parse(number: RfcNumber, head: &[u8], size_bytes: u64, as_of: Option<Unix
     let mut heading = Heading::default();
     let lines = text.lines().skip_while(|line| line.trim().is_empty());
     for line in lines.take(HEADING_LINES) {
-        // The first empty line ends both columns.
-        if line.trim().is_empty() {
+        // The first empty line ends both columns; one of spaces has an empty place in the second.
+        if line.is_empty() {
             break;
         }
         heading.read(line);
@@ -123,10 +123,19 @@ impl Heading {
 
     fn read_right(&mut self, right: &str) {
         if let Ok(published) = right.parse::<Published>() {
-            self.issued.published = Some(published);
+            self.issued.published = Some(as_indexed(published));
         } else if is_author(right) {
-            self.issued.authors.extend(Line::from_lossy(right));
+            self.issued.authors.extend(Line::from_lossy(&right.replace(", Editor", ", Ed.")));
         }
+    }
+}
+
+/// A date as the RFC Editor lists it: with the day on the first of April only.
+fn as_indexed(date: Published) -> Published {
+    let is_joke = date.day == Some(1) && date.month.is_some_and(|month| month.number() == 4);
+    Published {
+        day: date.day.filter(|_| is_joke),
+        ..date
     }
 }
 

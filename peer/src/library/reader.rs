@@ -103,6 +103,18 @@ impl DocumentReader {
         self.proof.is_none()
     }
 
+    /// The first bytes, `most` at most and fewer only where the document has fewer, without a check that they are the
+    /// announced ones: for a look at what a file claims of itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_chunk`](Self::next_chunk).
+    pub fn head(mut self, most: usize) -> Result<Vec<u8>, LibraryError> {
+        let wanted = usize::try_from(self.header.size_bytes).map_or(most, |size| size.min(most));
+        let head = self.content.take(wanted).map_err(|error| self.failed(error))?;
+        if head.len() == wanted { Ok(head) } else { Err(self.changed()) }
+    }
+
     /// The next bytes from the offset on, at most [`CHUNK_BYTES`] of them and never none; `None` after the last ones.
     ///
     /// # Errors

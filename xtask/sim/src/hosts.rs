@@ -159,6 +159,7 @@ impl Peer {
         let mut config = NodeConfig::new(registry_url());
         config.name = Some(self.name.parse()?);
         config.watches_folder = false;
+        config.gathers_facts = false;
         let address = SocketAddr::new(turmoil::lookup(self.name), PEER_PORT);
         let incoming = listen(PEER_PORT).await?;
         let node = Node::start_on(config, library.clone(), dialer(), incoming, address).await?;
