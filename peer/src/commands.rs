@@ -2,6 +2,7 @@
 
 pub mod get;
 pub mod healthcheck;
+pub mod info;
 pub mod join;
 mod leaving;
 pub mod list;
@@ -54,6 +55,7 @@ pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
         Command::Get(args) => get::run(&context, &args).await,
         Command::Mirror(args) => mirror::run(&context, &args).await,
         Command::Lookup(args) => lookup::run(&context, &args).await,
+        Command::Info(args) => info::run(&context, &args).await,
         Command::List(args) => list::run(&context, &args).await,
         Command::Peers(args) => peers::run(&context, &args).await,
         Command::Watch(args) => watch::run(&context, &args).await,

@@ -12,6 +12,7 @@ use p2p_ci::{
     address::is_host,
     digest::DigestPrefix,
     document::Format,
+    facts::Reference,
     identity::{PeerName, SessionId},
     limits::LOWEST_PEER_PORT,
     registry_url::RegistryUrl,
@@ -67,6 +68,8 @@ pub enum Command {
     Mirror(MirrorArgs),
     /// Shows who has an RFC.
     Lookup(LookupArgs),
+    /// Tells what is known about an RFC, and what took its place.
+    Info(InfoArgs),
     /// Lists the documents that active peers share.
     List(ListArgs),
     /// Lists the active peers.
@@ -251,6 +254,20 @@ pub struct LookupArgs {
     pub json: bool,
 }
 
+/// `peer info`.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// The RFCs, as numbers, or as the subseries that they belong to: 9110, rfc9110, bcp14, std97.
+    #[arg(required = true, value_name = "N", allow_negative_numbers = true, value_parser = parse_reference)]
+    pub wanted: Vec<Reference>,
+    /// Prints results as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Where known peers are remembered.
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
 /// `peer list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -313,6 +330,15 @@ fn parse_peer(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("this is no peer's name, id or address; `peer peers` lists them".to_owned())
+    }
+}
+
+/// One RFC, or a subseries of them.
+fn parse_reference(text: &str) -> Result<Reference, String> {
+    match text.parse::<Reference>() {
+        Ok(reference) if reference.rfc().is_some() || reference.series.is_subseries() => Ok(reference),
+        Ok(reference) => Err(format!("{reference} is no RFC; only those are shared")),
+        Err(_) => parse_single(text).map(|wanted| Reference::to_rfc(wanted.number)),
     }
 }
 

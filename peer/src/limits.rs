@@ -98,6 +98,21 @@ pub const ASKED_IN_ALL: usize = 64;
 /// How long a known peer may take to say what it holds; some of them are gone.
 pub const ASK_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Peers that are asked at a time what they know about RFCs: what they know differs little.
+pub const FACTS_ASKED_AT_ONCE: usize = 3;
+
+/// Peers that are asked in all what they know about an RFC.
+pub const FACTS_ASKED_IN_ALL: usize = 12;
+
+/// RFCs that a peer may tell facts of: twice as many as there are.
+pub const MAX_FACTS: usize = 20_000;
+
+/// Bytes that a peer may tell facts in: those of the whole series are 12 MB, and a hostile peer is to fill no memory.
+pub const MAX_FACTS_BYTES: u64 = 48 * 1024 * 1024;
+
+/// The receive window of a connection over which facts are told: two messages.
+pub const FACTS_WINDOW_BYTES: u32 = 256 * 1024;
+
 /// How often a peer that shares learns anew of others, for when the registry is gone.
 pub const LEARN_INTERVAL: Duration = Duration::from_secs(60);
 

@@ -59,7 +59,7 @@ impl FromStr for Month {
             name.get(..text.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(text))
         };
-        let at = NAMES.iter().position(|name| is_it(&name)).ok_or(())?;
+        let at = NAMES.iter().position(is_it).ok_or(())?;
         u32::try_from(at + 1).ok().and_then(Self::new).ok_or(())
     }
 }

@@ -235,14 +235,20 @@ fn encode_stream(stream: Option<Stream>) -> i32 {
 
 fn check_count(field: &str, count: usize, max: usize) -> Result<(), ProtocolError> {
     match count {
-        count if count > max => Err(ProtocolError::invalid(field, format!("{count} entries are more than {max}"))),
+        count if count > max => Err(ProtocolError::invalid(
+            field,
+            format!("{count} entries are more than {max}"),
+        )),
         _ => Ok(()),
     }
 }
 
 fn decode_version(field: &str, version: &str) -> Result<String, ProtocolError> {
     if version.len() > limits::MAX_FACTS_VERSION_BYTES || !version.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let why = format!("a version has at most {} visible characters", limits::MAX_FACTS_VERSION_BYTES);
+        let why = format!(
+            "a version has at most {} visible characters",
+            limits::MAX_FACTS_VERSION_BYTES
+        );
         return Err(ProtocolError::invalid(field, why));
     }
     Ok(version.to_owned())
@@ -283,7 +289,10 @@ mod tests {
 
     fn references() -> impl Strategy<Value = Vec<Reference>> {
         let reference = (select(Series::ALL.to_vec()), number());
-        vec(reference.prop_map(|(series, number)| Reference { series, number }), 0..5)
+        vec(
+            reference.prop_map(|(series, number)| Reference { series, number }),
+            0..5,
+        )
     }
 
     fn lines() -> impl Strategy<Value = Vec<Line>> {
@@ -388,6 +397,9 @@ mod tests {
             issued: Some(Box::new(issued.bounded())),
         };
         let length = prost::Message::encoded_len(&pb::RfcFacts::from(&facts));
-        assert!(limits::MAX_DESCRIBE_BYTES + length < limits::MAX_TRANSFER_MESSAGE_BYTES, "{length}");
+        assert!(
+            limits::MAX_DESCRIBE_BYTES + length < limits::MAX_TRANSFER_MESSAGE_BYTES,
+            "{length}"
+        );
     }
 }

@@ -123,7 +123,11 @@ impl Gatherer {
             self.read_index(index, catalogue);
         }
         let documents = library.snapshot();
-        let of = |format| documents.iter().filter(move |document| document.id.key.format == format);
+        let of = |format| {
+            documents
+                .iter()
+                .filter(move |document| document.id.key.format == format)
+        };
         // Records first: what they describe need not be looked for in texts.
         for format in [Format::Json, Format::Txt] {
             let mut batch = Vec::new();
@@ -148,7 +152,11 @@ impl Gatherer {
             return None;
         }
         self.seen.insert(document.id.key, document.id.sha256);
-        let most = if is_text { heading::HEAD_BYTES } else { record::MAX_RECORD_BYTES };
+        let most = if is_text {
+            heading::HEAD_BYTES
+        } else {
+            record::MAX_RECORD_BYTES
+        };
         let head = library.read(document.id.key, 0).and_then(|reader| reader.head(most));
         let head = head
             .inspect_err(|error| tracing::debug!(document = %document.id.key, %error, "no facts"))

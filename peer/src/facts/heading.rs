@@ -125,7 +125,9 @@ impl Heading {
         if let Ok(published) = right.parse::<Published>() {
             self.issued.published = Some(as_indexed(published));
         } else if is_author(right) {
-            self.issued.authors.extend(Line::from_lossy(&right.replace(", Editor", ", Ed.")));
+            self.issued
+                .authors
+                .extend(Line::from_lossy(&right.replace(", Editor", ", Ed.")));
         }
     }
 }
@@ -199,7 +201,7 @@ fn is_author(text: &str) -> bool {
             && word.ends_with('.')
     };
     let first = words.next().is_some_and(is_initials);
-    let family = words.filter(|word| !is_initials(word)).last();
+    let family = words.filter(|word| !is_initials(word)).next_back();
     first
         && text.len() <= MOST_BYTES
         && !text.contains(['@', ':', '('])

@@ -103,7 +103,8 @@ impl Pages {
         let mut bytes = 0;
         while let Some(facts) = self.carried.take().or_else(|| self.take()) {
             let length = facts.encoded_len();
-            if !page.is_empty() && (bytes + length > limits::MAX_DESCRIBE_BYTES || page.len() >= limits::MAX_DESCRIBED) {
+            if !page.is_empty() && (bytes + length > limits::MAX_DESCRIBE_BYTES || page.len() >= limits::MAX_DESCRIBED)
+            {
                 self.carried = Some(facts);
                 break;
             }

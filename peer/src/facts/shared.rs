@@ -7,7 +7,7 @@ use std::{
 
 use p2p_ci::{
     document::{RfcNumber, RfcRange, UnixSeconds},
-    facts::Facts,
+    facts::{Facts, Reference},
     message::DescribeQuery,
 };
 
@@ -49,7 +49,7 @@ impl SharedCatalogue {
     pub fn learn(&self, facts: impl IntoIterator<Item = Facts>) -> usize {
         let now = UnixSeconds::now();
         let mut state = self.write();
-        
+
         let mut count = 0;
         for facts in facts {
             count += usize::from(state.catalogue.learn(facts, now));
@@ -84,7 +84,9 @@ impl SharedCatalogue {
                 }
             }
             if query.with_successors && !of_all {
-                let asked: Vec<RfcNumber> = numbers.iter().copied().collect();
+                // Nothing need be known of an RFC itself for it to be known what took its place.
+                let named = query.references.iter().filter_map(Reference::rfc);
+                let asked: BTreeSet<RfcNumber> = numbers.iter().copied().chain(named).collect();
                 for number in asked {
                     let chain = catalogue.chain(number);
                     numbers.extend(chain.between.into_iter().chain(chain.current));
@@ -111,7 +113,7 @@ impl SharedCatalogue {
 
 #[cfg(test)]
 mod tests {
-    use p2p_ci::facts::{Issued, Reference, Source};
+    use p2p_ci::facts::{Issued, Source};
 
     use super::*;
 
@@ -125,7 +127,10 @@ mod tests {
             source: Source::Record,
             as_of: None,
             issued: Some(Box::new(Issued {
-                obsoletes: obsoletes.into_iter().map(|old| Reference::to_rfc(number(old))).collect(),
+                obsoletes: obsoletes
+                    .into_iter()
+                    .map(|old| Reference::to_rfc(number(old)))
+                    .collect(),
                 also: also.iter().map(|text| text.parse().unwrap()).collect(),
                 ..Issued::default()
             })),
@@ -156,13 +161,22 @@ mod tests {
         assert_eq!(catalogue.learn(known.clone()), 5);
         let second = catalogue.version();
         assert_ne!(first, second);
-        assert_eq!((catalogue.learn(known), catalogue.version()), (0, second), "nothing new");
+        assert_eq!(
+            (catalogue.learn(known), catalogue.version()),
+            (0, second),
+            "nothing new"
+        );
         assert_ne!(SharedCatalogue::default().version(), first, "another process");
         assert_eq!(selected(&catalogue, &[], &[], false), [2068, 2119, 2616, 8174, 9110]);
-        assert_eq!(selected(&catalogue, &["1-2200", "9000-"], &[], false), [2068, 2119, 9110]);
+        assert_eq!(
+            selected(&catalogue, &["1-2200", "9000-"], &[], false),
+            [2068, 2119, 9110]
+        );
         assert_eq!(selected(&catalogue, &[], &["BCP14"], true), [2119, 8174]);
         assert_eq!(selected(&catalogue, &[], &["RFC9110", "STD1"], false), [9110]);
         assert_eq!(selected(&catalogue, &["2068"], &[], true), [2068, 2616, 9110]);
+        catalogue.learn([facts(4, Some(3), &[])]);
+        assert_eq!(selected(&catalogue, &[], &["RFC3"], true), [4]);
         assert_eq!(catalogue.get(&[number(2616), number(3)]).len(), 1);
     }
 }

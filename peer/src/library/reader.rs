@@ -112,7 +112,11 @@ impl DocumentReader {
     pub fn head(mut self, most: usize) -> Result<Vec<u8>, LibraryError> {
         let wanted = usize::try_from(self.header.size_bytes).map_or(most, |size| size.min(most));
         let head = self.content.take(wanted).map_err(|error| self.failed(error))?;
-        if head.len() == wanted { Ok(head) } else { Err(self.changed()) }
+        if head.len() == wanted {
+            Ok(head)
+        } else {
+            Err(self.changed())
+        }
     }
 
     /// The next bytes from the offset on, at most [`CHUNK_BYTES`] of them and never none; `None` after the last ones.

@@ -3,6 +3,7 @@
 //! Characters that could act on a terminal are written as `\uXXXX`: the same string to a program, harmless to a person.
 
 mod get;
+mod info;
 mod objects;
 mod watch;
 
@@ -14,6 +15,7 @@ use serde_json::ser::{Formatter, Serializer};
 
 pub use self::{
     get::{GetObject, GetOutcome, MissedObject, VersionObject},
+    info::InfoObject,
     objects::{
         DocumentObject, ErrorObject, GiverObject, HolderObject, JoinEvent, MirrorObject, MirrorSummary, MissingObject,
         PeerObject,

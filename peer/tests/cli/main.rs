@@ -15,6 +15,7 @@ mod full;
 mod getting;
 mod hashing;
 mod health;
+mod informing;
 mod mirroring;
 mod offline;
 mod prompt;
