@@ -3,7 +3,8 @@
 //! # Modules, in reading order
 //!
 //! `record`, `index_xml`, `heading`: facts out of a metadata record, the RFC Editor's index, a text's first page ·
-//! `catalogue`: the facts about many RFCs, and what follows from all of them together · `shared`: the catalogue of a process ·
+//! `catalogue`: the facts about many RFCs, and what follows from all of them together · `listing`: indexes made of it ·
+//! `shared`: the catalogue of a process ·
 //! `gathering`: facts out of the shared folder · `service`: telling others · `inquiry`: asking others.
 //!
 //! Everything that is read comes from somebody: whatever is odd about one field costs that field only.
@@ -13,6 +14,7 @@ pub mod gathering;
 pub mod heading;
 pub mod index_xml;
 pub mod inquiry;
+pub mod listing;
 pub mod record;
 pub mod service;
 pub mod shared;

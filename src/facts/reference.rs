@@ -84,10 +84,15 @@ impl Reference {
         (self.series == Series::Rfc).then_some(self.number)
     }
 
-    /// As the RFC Editor's index wrote it until 2026: `RFC0020`, `BCP0014`.
+    /// As the RFC Editor's index wrote it until 2026: `RFC0020`, `BCP0014`, but `IEN30`.
     #[must_use]
     pub fn padded(&self) -> String {
-        format!("{}{:04}", self.series.name(), self.number.get())
+        match self.series {
+            Series::Rfc | Series::Std | Series::Bcp | Series::Fyi | Series::Rtr => {
+                format!("{}{:04}", self.series.name(), self.number.get())
+            }
+            Series::Ien | Series::Nic => self.unpadded(),
+        }
     }
 
     /// As the RFC Editor's index writes it since: `RFC20`, `BCP14`.
@@ -137,6 +142,8 @@ mod tests {
             ("bcp14", "BCP 14", "BCP0014", "BCP14"),
             ("Std-97", "STD 97", "STD0097", "STD97"),
             (" NIC 6716", "NIC 6716", "NIC6716", "NIC6716"),
+            ("IEN0030", "IEN 30", "IEN30", "IEN30"),
+            ("RTR12", "RTR 12", "RTR0012", "RTR12"),
         ] {
             let reference: Reference = text.parse().unwrap();
             assert_eq!(reference.to_string(), shown);

@@ -57,6 +57,12 @@ impl Catalogue {
         self.facts.range(range.first..=range.last).map(|(number, _)| *number)
     }
 
+    /// When the newest of the facts were written, as far as anybody tells.
+    #[must_use]
+    pub fn newest(&self) -> Option<UnixSeconds> {
+        self.facts.values().filter_map(|facts| facts.as_of).max()
+    }
+
     /// Takes facts over those that it has, if they hold against them `now`. Returns whether it did.
     pub fn learn(&mut self, facts: Facts, now: UnixSeconds) -> bool {
         let number = facts.number;

@@ -188,7 +188,7 @@ impl Entry {
 }
 
 /// What `wg_acronym` says where no group wrote the RFC.
-const NO_GROUP: &str = "NON WORKING GROUP";
+pub(super) const NO_GROUP: &str = "NON WORKING GROUP";
 
 #[cfg(test)]
 mod tests {
