@@ -2,6 +2,7 @@
 
 pub mod get;
 pub mod healthcheck;
+mod hints;
 pub mod info;
 pub mod join;
 mod leaving;
@@ -11,6 +12,7 @@ pub mod mirror;
 pub mod peers;
 pub mod probe;
 pub mod shell;
+mod tally;
 pub mod watch;
 
 use std::{

@@ -104,11 +104,25 @@ pub const FACTS_ASKED_AT_ONCE: usize = 3;
 /// Peers that are asked in all what they know about an RFC.
 pub const FACTS_ASKED_IN_ALL: usize = 12;
 
+/// RFCs whose holders are asked first what they know: each costs a lookup, and those who hold the most are asked anyway.
+pub const FACTS_LOOKUPS: usize = 8;
+
+/// How long commands wait for what took the place of an RFC that they tell of anyway, counted from their start: most of
+/// them take longer themselves, and what comes later is not worth the wait.
+pub const HINT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a peer may take to tell that: where one of those that are asked first is silent, others can still be asked.
+pub const HINT_ASK_PATIENCE: Duration = Duration::from_millis(500);
+
 /// RFCs that a peer may tell facts of: twice as many as there are.
 pub const MAX_FACTS: usize = 20_000;
 
 /// Bytes that a peer may tell facts in: those of the whole series are 12 MB, and a hostile peer is to fill no memory.
 pub const MAX_FACTS_BYTES: u64 = 48 * 1024 * 1024;
+
+/// Bytes that a peer may tell facts in which it was asked for by name: those of 64 RFCs with all that followed them are
+/// less than 1 MB, and every download asks.
+pub const MAX_NAMED_FACTS_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The receive window of a connection over which facts are told: two messages.
 pub const FACTS_WINDOW_BYTES: u32 = 256 * 1024;

@@ -9,7 +9,11 @@ use p2p_ci::{
 };
 
 use self::report::report;
-use super::{Context, blocking, durability_of};
+use super::{
+    Context, blocking, durability_of,
+    hints::{Hints, info_tells},
+    tally::Tally,
+};
 use crate::{
     config::{DurabilityArg, GetArgs, TargetArgs},
     destination::Destination,
@@ -18,7 +22,11 @@ use crate::{
     getter::{Getter, Wish},
     library::StoreError,
     limits,
-    output::{Output, human, json::GetObject, progress::Progress},
+    output::{
+        Output, human,
+        json::{GetObject, SuccessorsObject},
+        progress::Progress,
+    },
     state::StateDir,
     wanted::{Wanted, format_of},
 };
@@ -60,8 +68,10 @@ pub(super) async fn get_all(
     let format = format_of(told, args.format)?.unwrap_or(Format::Txt);
     let mut output = Output::standard(args.target.json);
     tokio::pin!(interrupted);
+    let by_themselves = asked.iter().filter(|asked| !asked.in_range);
+    let hints = Hints::ask(context, by_themselves.map(|asked| asked.number));
     let opening = async {
-        let download = Download::open(context, args, format, asked.len()).await?;
+        let download = Download::open(context, args, format, asked.len(), hints).await?;
         let checked = download.getter.check_holder().await;
         Ok::<_, PeerError>((download, checked))
     };
@@ -88,16 +98,17 @@ pub(super) async fn get_all(
         ended = download.get_each(&asked, &mut output) => Some(ended),
         () = &mut interrupted => None,
     };
-    download.tell_missing(&mut output);
-    download.tell_no_room(&mut output);
-    let (memory, registry) = (context.memory.clone(), context.registry.clone());
-    let finished = download.destination.finish().await;
-    blocking("remembering peers", move || memory.save(&registry)).await?;
-    finished?;
+    download.finish(&mut output).await?;
     match ended {
-        Some(ended) => ended.map(|()| download.tally.exit()),
-        None => Ok(tell_interrupted(&mut output)),
+        Some(ended) => ended?,
+        None => return Ok(tell_interrupted(&mut output)),
     }
+    // All is done, so that there is nothing to interrupt.
+    tokio::select! {
+        () = download.hints.tell(&download.got, info_tells, &mut output) => {}
+        () = &mut interrupted => {}
+    }
+    Ok(download.tally.exit())
 }
 
 /// Tells programs of each RFC what all of them fail of.
@@ -136,6 +147,10 @@ struct Download<'a> {
     directory: Directory,
     getter: Getter,
     tally: Tally,
+    /// What took the place of those RFCs that were asked for by themselves.
+    hints: Hints,
+    /// Those of them that were got.
+    got: Vec<RfcNumber>,
     /// RFCs of ranges that nobody has, which people are told together.
     missing: Vec<RfcRange>,
     /// RFCs for which the disk had no room; `None` as long as it had.
@@ -145,7 +160,13 @@ struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    async fn open(context: &Context, args: &'a GetArgs, format: Format, files: usize) -> Result<Self, PeerError> {
+    async fn open(
+        context: &Context,
+        args: &'a GetArgs,
+        format: Format,
+        files: usize,
+        hints: Hints,
+    ) -> Result<Self, PeerError> {
         let directory = Directory::open(context.clone(), args.offline_ok).await?;
         let durability = durability_of(&durable(&args.target, files));
         let destination = Destination::new(args.target.to.clone(), durability).await?;
@@ -162,6 +183,8 @@ impl<'a> Download<'a> {
             directory,
             destination,
             tally: Tally::default(),
+            hints,
+            got: Vec::new(),
             missing: Vec::new(),
             no_room: None,
             told_lost: false,
@@ -191,7 +214,7 @@ impl<'a> Download<'a> {
             }
             tell_failed(std::slice::from_ref(asked), self.format, &error, output)?;
             tell_failed(left.as_slice(), self.format, &error, output)?;
-            if self.tally.done == 0 {
+            if !self.tally.any_done() {
                 return Err(error);
             }
             // What was got before is there, and the rest would fail alike.
@@ -205,6 +228,17 @@ impl<'a> Download<'a> {
             break;
         }
         Ok(())
+    }
+
+    /// Tells what is told together, and settles what was got and what was learnt.
+    async fn finish(&self, output: &mut Output) -> Result<(), PeerError> {
+        self.tell_missing(output);
+        self.tell_no_room(output);
+        let context = self.directory.context();
+        let (memory, registry) = (context.memory.clone(), context.registry.clone());
+        let finished = self.destination.finish().await;
+        blocking("remembering peers", move || memory.save(&registry)).await?;
+        finished
     }
 
     async fn get_one(&mut self, asked: Asked, output: &mut Output) -> Result<Exit, PeerError> {
@@ -227,7 +261,8 @@ impl<'a> Download<'a> {
         self.tell_lost(output);
         let error = match result {
             Ok(got) => {
-                report(&got, self.args.from.as_deref(), output)?;
+                let successors = self.successors(asked, output).await;
+                report(&got, self.args.from.as_deref(), successors, output)?;
                 return Ok(Exit::Done);
             }
             Err(error) => error,
@@ -251,6 +286,19 @@ impl<'a> Download<'a> {
             }
         }
         Ok(error.exit())
+    }
+
+    /// What took the place of an RFC that was got. Programs wait for that, people are told at the end.
+    async fn successors(&mut self, asked: Asked, output: &Output) -> SuccessorsObject {
+        if asked.in_range {
+            return SuccessorsObject::default();
+        }
+        self.got.push(asked.number);
+        if output.is_json() {
+            self.hints.object(asked.number).await
+        } else {
+            SuccessorsObject::default()
+        }
     }
 
     /// Says once that the registry cannot be asked, and who is asked instead.
@@ -348,49 +396,4 @@ fn numbers_of(args: &GetArgs) -> Result<Vec<Asked>, PeerError> {
         numbers.extend(of_range.map(|number| Asked { number, in_range }));
     }
     Ok(numbers)
-}
-
-/// What came of many downloads.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    done: usize,
-    failed: Vec<Exit>,
-}
-
-impl Tally {
-    pub(super) fn count(&mut self, exit: Exit) {
-        if exit == Exit::Done {
-            self.done += 1
-        } else {
-            self.failed.push(exit)
-        }
-    }
-
-    /// One exit code for all of them.
-    pub(super) fn exit(&self) -> Exit {
-        match self.failed.as_slice() {
-            [] => Exit::Done,
-            _ if self.done > 0 => Exit::Partly,
-            [first, rest @ ..] if rest.iter().all(|exit| exit == first) => *first,
-            _ => Exit::Failed,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exit_codes_of_many() {
-        let exit = |exits: &[Exit]| {
-            let mut tally = Tally::default();
-            exits.iter().for_each(|exit| tally.count(*exit));
-            tally.exit()
-        };
-        assert_eq!(exit(&[Exit::Done, Exit::Done]), Exit::Done);
-        assert_eq!(exit(&[Exit::Done, Exit::NotFound]), Exit::Partly);
-        assert_eq!(exit(&[Exit::NotFound, Exit::NotFound]), Exit::NotFound);
-        assert_eq!(exit(&[Exit::NotFound, Exit::Integrity]), Exit::Failed);
-    }
 }

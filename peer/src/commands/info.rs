@@ -9,7 +9,7 @@ use p2p_ci::{
     text::escaped,
 };
 
-use super::{Context, get::Tally};
+use super::{Context, hints::circular, tally::Tally};
 use crate::{
     config::InfoArgs,
     error::{Exit, PeerError},
@@ -18,6 +18,7 @@ use crate::{
         inquiry::{Inquired, inquire},
         record::doi_of,
     },
+    limits::ASK_PATIENCE,
     output::{Output, human, json::InfoObject, screen::Screen},
     state::StateDir,
 };
@@ -49,7 +50,7 @@ pub async fn run(context: &Context, args: &InfoArgs) -> Result<Exit, PeerError> 
 ///
 /// As [`run`].
 pub async fn show(context: &Context, wanted: &[Reference], output: &mut Output) -> Result<Exit, PeerError> {
-    let inquired = inquire(context, wanted, true).await?;
+    let inquired = inquire(context, wanted, true, ASK_PATIENCE).await?;
     let mut tally = Tally::default();
     let mut shown = Shown::default();
     for reference in wanted {
@@ -89,9 +90,7 @@ fn show_one(inquired: &Inquired, number: RfcNumber, shown: &mut Shown, output: &
         output.lines(format_args!("{}{described}", shown.gap()))?;
     }
     if chain.is_circular {
-        output.message(format_args!(
-            "RFC {number}: what is said to have taken its place leads back to itself; somebody is wrong"
-        ));
+        output.message(circular(number));
     }
     Ok(true)
 }

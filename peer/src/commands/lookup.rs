@@ -10,7 +10,10 @@ use p2p_ci::{
     text::escaped,
 };
 
-use super::{Context, JUST_STARTED};
+use super::{
+    Context, JUST_STARTED,
+    hints::{Hints, info_tells},
+};
 use crate::{
     config::LookupArgs,
     error::{Exit, PeerError},
@@ -40,11 +43,12 @@ pub async fn run(context: &Context, args: &LookupArgs) -> Result<Exit, PeerError
 /// As [`run`].
 pub async fn show(context: &Context, args: &LookupArgs, output: &mut Output) -> Result<Exit, PeerError> {
     let format = format_of(args.numbers.iter().map(|wanted| wanted.format), args.format)?;
-    let client = context.connect().await?;
     let mut seen = HashSet::new();
     let wanted = args.numbers.iter().map(|wanted| wanted.number);
     let numbers: Vec<RfcNumber> = wanted.filter(|number| seen.insert(*number)).collect();
-    let mut found = 0;
+    let mut hints = Hints::ask(context, numbers.iter().copied());
+    let client = context.connect().await?;
+    let mut found = Vec::new();
     // Whether what was not found may be known soon.
     let mut converging = false;
     for batch in numbers.chunks(limits::MAX_LOOKUP_NUMBERS) {
@@ -77,16 +81,17 @@ pub async fn show(context: &Context, args: &LookupArgs, output: &mut Output) -> 
             let LookedUp {
                 documents, converging, ..
             } = &answer;
-            show_documents(documents, *converging, found > 0, output)?;
-            found += 1;
+            show_documents(documents, *converging, !found.is_empty(), &mut hints, output).await?;
+            found.push(*number);
         }
     }
+    hints.tell(&found, info_tells, output).await;
     if converging {
         output.message(JUST_STARTED);
     }
-    Ok(match found {
+    Ok(match found.len() {
         0 => Exit::NotFound,
-        _ if found == numbers.len() => Exit::Done,
+        found if found == numbers.len() => Exit::Done,
         _ => Exit::Partly,
     })
 }
@@ -100,16 +105,19 @@ pub fn nobody_has(number: RfcNumber, format: Option<Format>) -> String {
     }
 }
 
-/// Shows the documents of one number, apart from those of the number before.
-pub(super) fn show_documents(
+/// Shows the documents of one number, apart from those of the number before. Programs are told with each what took the
+/// RFC's place.
+pub(super) async fn show_documents(
     documents: &[DocumentEntry],
     converging: bool,
     mut apart: bool,
+    hints: &mut Hints,
     output: &mut Output,
 ) -> Result<(), PeerError> {
     for entry in documents {
         if output.is_json() {
-            output.object(&DocumentObject::new(entry, converging))?;
+            let successors = hints.object(entry.document.id.key.number).await;
+            output.object(&DocumentObject::new(entry, converging).followed_by(successors))?;
             continue;
         }
         let gap = if std::mem::replace(&mut apart, true) { "\n" } else { "" };

@@ -1,6 +1,6 @@
 //! Asking other peers what they know about RFCs.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use futures_util::future::join_all;
 use p2p_ci::{
@@ -18,7 +18,10 @@ use super::Catalogue;
 use crate::{
     commands::Context,
     error::PeerError,
-    limits::{ASK_PATIENCE, FACTS_ASKED_AT_ONCE, FACTS_ASKED_IN_ALL, FACTS_WINDOW_BYTES, MAX_FACTS, MAX_FACTS_BYTES},
+    limits::{
+        FACTS_ASKED_AT_ONCE, FACTS_ASKED_IN_ALL, FACTS_LOOKUPS, FACTS_WINDOW_BYTES, MAX_FACTS, MAX_FACTS_BYTES,
+        MAX_NAMED_FACTS_BYTES,
+    },
 };
 
 /// What peers said.
@@ -31,56 +34,103 @@ pub struct Inquired {
 }
 
 /// Asks peers about RFCs until something is known of each: those who hold the RFC first, then those who hold the most;
-/// or, where there is no registry, those that are known from before.
+/// or, where there is no registry, those that are known from before. Each of them has as much `patience` for a question.
 ///
 /// # Errors
 ///
-/// [`PeerError::Registry`] when it cannot be reached and nobody is known. That nobody knows anything is no error.
-pub async fn inquire(context: &Context, wanted: &[Reference], with_successors: bool) -> Result<Inquired, PeerError> {
+/// [`PeerError::Registry`] when it cannot be asked and nobody is known. That nobody knows anything is no error.
+pub async fn inquire(
+    context: &Context,
+    wanted: &[Reference],
+    with_successors: bool,
+    patience: Duration,
+) -> Result<Inquired, PeerError> {
     let (registry, to_ask) = whom_to_ask(context, wanted).await?;
+    let asking = Asking {
+        context,
+        registry,
+        with_successors,
+        patience,
+    };
     let mut inquired = Inquired::default();
-    let mut rounds = to_ask
+    for round in to_ask
         .chunks(FACTS_ASKED_AT_ONCE)
-        .take(FACTS_ASKED_IN_ALL / FACTS_ASKED_AT_ONCE);
-    while let Some(round) = rounds.next().filter(|_| !is_answered(&inquired.catalogue, wanted)) {
-        inquired
-            .ask(context, registry, round, &query_of(wanted, with_successors))
-            .await;
+        .take(FACTS_ASKED_IN_ALL / FACTS_ASKED_AT_ONCE)
+    {
+        let unknown = inquired.unknown(wanted);
+        if unknown.is_empty() {
+            break;
+        }
+        let mut round = round.to_vec();
+        inquired.ask(&asking, &mut round, &unknown).await;
         if with_successors {
-            inquired.follow(context, registry, round, wanted).await;
+            inquired.follow(&asking, &mut round, wanted).await;
         }
     }
     Ok(inquired)
 }
 
-/// The question about RFCs and subseries.
-fn query_of(wanted: &[Reference], with_successors: bool) -> DescribeQuery {
-    DescribeQuery {
-        references: wanted
-            .iter()
-            .copied()
-            .take(shared_limits::MAX_DESCRIBE_REFERENCES)
-            .collect(),
-        with_successors,
-        ..DescribeQuery::default()
-    }
+/// How peers are asked.
+struct Asking<'a> {
+    context: &'a Context,
+    /// The registry's address, which tells how far a peer's address must reach.
+    registry: IpAddr,
+    with_successors: bool,
+    patience: Duration,
 }
 
-/// Whether something is known of everything that was asked for.
-fn is_answered(catalogue: &Catalogue, wanted: &[Reference]) -> bool {
-    wanted.iter().all(|reference| match reference.rfc() {
-        Some(number) => catalogue.source(number).is_some(),
-        None => !catalogue.members(*reference).is_empty(),
-    })
+impl Asking<'_> {
+    /// The questions about RFCs and subseries: as many as it takes.
+    fn questions(&self, references: &[Reference]) -> Vec<DescribeQuery> {
+        let questions = references.chunks(shared_limits::MAX_DESCRIBE_REFERENCES);
+        let question = |references: &[Reference]| DescribeQuery {
+            references: references.to_vec(),
+            with_successors: self.with_successors,
+            ..DescribeQuery::default()
+        };
+        questions.map(question).collect()
+    }
+
+    /// What a peer answers, and whether it answered every question.
+    async fn ask(&self, holder: &Holder, questions: &[DescribeQuery]) -> (Vec<Facts>, bool) {
+        let mut known = Vec::new();
+        if !address::reaches(self.registry, holder.address.ip()) {
+            return (known, false);
+        }
+        for question in questions {
+            let answer = ask(&self.context.dialer, holder, question);
+            match tokio::time::timeout(self.patience, answer).await {
+                Ok(Ok(Told { facts, .. })) => known.extend(facts),
+                Ok(Err(error)) => {
+                    tracing::debug!(holder = %holder.name, address = %holder.address, %error, "tells nothing");
+                    return (known, false);
+                }
+                Err(_) => {
+                    tracing::debug!(holder = %holder.name, address = %holder.address, "is too slow to tell anything");
+                    return (known, false);
+                }
+            }
+        }
+        (known, true)
+    }
 }
 
 /// Times that peers are asked on about what one of them said to have taken an RFC's place.
 const MAX_HOPS: usize = 8;
 
 impl Inquired {
+    /// Those of which nothing is known.
+    fn unknown(&self, wanted: &[Reference]) -> Vec<Reference> {
+        let is_unknown = |reference: &Reference| match reference.rfc() {
+            Some(number) => self.catalogue.source(number).is_none(),
+            None => self.catalogue.members(*reference).is_empty(),
+        };
+        wanted.iter().copied().filter(is_unknown).collect()
+    }
+
     /// Asks on about what is current as far as is known by now: one peer may know what took the place of an RFC, and
     /// another one what took the place of that.
-    async fn follow(&mut self, context: &Context, registry: IpAddr, holders: &[Holder], wanted: &[Reference]) {
+    async fn follow(&mut self, asking: &Asking<'_>, holders: &mut Vec<Holder>, wanted: &[Reference]) {
         let mut asked: BTreeSet<RfcNumber> = wanted.iter().filter_map(Reference::rfc).collect();
         for _ in 0..MAX_HOPS {
             let of_series = wanted.iter().flat_map(|reference| self.catalogue.members(*reference));
@@ -91,55 +141,50 @@ impl Inquired {
                 break;
             }
             let new: Vec<Reference> = new.into_iter().map(Reference::to_rfc).collect();
-            self.ask(context, registry, holders, &query_of(&new, true)).await;
+            self.ask(asking, holders, &new).await;
         }
     }
 
-    async fn ask(&mut self, context: &Context, registry: IpAddr, holders: &[Holder], query: &DescribeQuery) {
-        let reachable = |holder: &&Holder| address::reaches(registry, holder.address.ip());
-        let holders: Vec<&Holder> = holders.iter().filter(reachable).collect();
-        let asking = holders.iter().map(|holder| {
-            let answer = ask(&context.dialer, holder, query);
-            tokio::time::timeout(ASK_PATIENCE, answer)
-        });
-        let answers = join_all(asking.collect::<Vec<_>>()).await;
+    /// Asks these peers, and keeps those that answered: whoever is silent once costs as much time again.
+    async fn ask(&mut self, asking: &Asking<'_>, holders: &mut Vec<Holder>, references: &[Reference]) {
+        let questions = asking.questions(references);
+        let answers = join_all(holders.iter().map(|holder| asking.ask(holder, &questions))).await;
         let now = UnixSeconds::now();
-        for (holder, answer) in holders.into_iter().zip(answers) {
-            match answer {
-                Ok(Ok(Told { facts, .. })) => {
-                    let mut is_new = false;
-                    for facts in facts {
-                        is_new |= self.catalogue.learn(facts, now);
-                    }
-                    self.told_by.extend(is_new.then(|| holder.clone()));
-                }
-                Ok(Err(error)) => {
-                    tracing::debug!(holder = %holder.name, address = %holder.address, %error, "tells nothing")
-                }
-                Err(_) => {
-                    tracing::debug!(holder = %holder.name, address = %holder.address, "is too slow to tell anything")
-                }
+        let asked = std::mem::take(holders);
+        for (holder, (facts, has_answered)) in asked.into_iter().zip(answers) {
+            let mut is_new = false;
+            for facts in facts {
+                is_new |= self.catalogue.learn(facts, now);
             }
+            if is_new && !self.told_by.contains(&holder) {
+                self.told_by.push(holder.clone());
+            }
+            holders.extend(has_answered.then_some(holder));
         }
     }
 }
 
 /// The registry's address, and peers that may know something.
 async fn whom_to_ask(context: &Context, wanted: &[Reference]) -> Result<(IpAddr, Vec<Holder>), PeerError> {
-    let client = match context.connect().await {
-        Ok(client) => client,
-        Err(error) => {
-            let known = context.memory.to_ask();
+    let known = || context.memory.to_ask();
+    match whom_the_registry_names(context, wanted).await {
+        // One that has just been started may know nobody yet.
+        Ok((registry, named)) if named.is_empty() => Ok((registry, known())),
+        Ok(named) => Ok(named),
+        Err(error) if known().is_empty() => Err(error),
+        Err(_) => {
             let registry = context.memory.registry().unwrap_or(IpAddr::from([127, 0, 0, 1]));
-            return if known.is_empty() {
-                Err(error)
-            } else {
-                Ok((registry, known))
-            };
+            Ok((registry, known()))
         }
-    };
+    }
+}
+
+/// The same without anybody who is known from before.
+async fn whom_the_registry_names(context: &Context, wanted: &[Reference]) -> Result<(IpAddr, Vec<Holder>), PeerError> {
+    let located = |error| context.registry_error(error);
+    let client = context.connect().await?;
     let mut holders = Vec::new();
-    for number in wanted.iter().filter_map(Reference::rfc) {
+    for number in wanted.iter().filter_map(Reference::rfc).take(FACTS_LOOKUPS) {
         let query = LookupQuery {
             number,
             format: None,
@@ -150,11 +195,10 @@ async fn whom_to_ask(context: &Context, wanted: &[Reference]) -> Result<(IpAddr,
             Ok(answer) => holders.extend(answer.documents.into_iter().flat_map(|entry| entry.holders)),
             // Others may know of an RFC that nobody has.
             Err(CallError::Refused(_)) => {}
-            Err(error) => return Err(context.registry_error(error)),
+            Err(error) => return Err(located(error)),
         }
     }
     let mut peers = Vec::new();
-    let located = |error| context.registry_error(error);
     let mut listed = client.list_peers().await.map_err(located)?;
     while let Some(peer) = listed.next().await.map_err(located)? {
         if let Some(address) = peer.address.filter(|_| peer.reachability != Reachability::Unreachable) {
@@ -183,13 +227,18 @@ pub struct Told {
     pub facts: Vec<Facts>,
 }
 
-/// Asks one peer.
+/// Asks one peer. Of what it was asked for by name it may tell less than of everything.
 ///
 /// # Errors
 ///
 /// Every [`CallError`]; [`CallError::Violation`] when it tells more than there can be.
 pub async fn ask(dialer: &Dialer, holder: &Holder, query: &DescribeQuery) -> Result<Told, CallError> {
     let client = FactsClient::connect(dialer, holder.address, FACTS_WINDOW_BYTES).await?;
+    let most_bytes = if query.references.is_empty() {
+        MAX_FACTS_BYTES
+    } else {
+        MAX_NAMED_FACTS_BYTES
+    };
     let mut answers = client.describe(query).await?;
     let Some(Described::Version(version)) = answers.next().await? else {
         return Err(CallError::Violation("it tells facts before their version".to_owned()));
@@ -209,7 +258,7 @@ pub async fn ask(dialer: &Dialer, holder: &Holder, query: &DescribeQuery) -> Res
             ));
         }
         told.facts.extend(facts);
-        if told.facts.len() > MAX_FACTS || client.received().bytes() > MAX_FACTS_BYTES {
+        if told.facts.len() > MAX_FACTS || client.received().bytes() > most_bytes {
             return Err(CallError::Violation("it tells of more RFCs than there are".to_owned()));
         }
     }

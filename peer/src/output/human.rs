@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use p2p_ci::document::{RfcRange, UnixSeconds};
+use p2p_ci::document::{RfcNumber, RfcRange, UnixSeconds};
 
 const SECONDS_PER_MINUTE: u64 = 60;
 const SECONDS_PER_HOUR: u64 = 60 * SECONDS_PER_MINUTE;
@@ -74,6 +74,21 @@ pub fn runs(ranges: &[RfcRange], shown: usize) -> String {
     let (shown, hidden) = ranges.split_at_checked(shown).unwrap_or((ranges, &[]));
     let shown: Vec<String> = shown.iter().map(ToString::to_string).collect();
     let more = match numbers(hidden) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// RFCs that one line names.
+pub const SHOWN_RFCS: usize = 8;
+
+/// RFCs in one line: `RFC 9110, RFC 9112`. Of more than [`SHOWN_RFCS`], the others are counted: `RFC 1, … and 17 more`.
+#[must_use]
+pub fn rfcs(numbers: &[RfcNumber]) -> String {
+    let (shown, hidden) = numbers.split_at_checked(SHOWN_RFCS).unwrap_or((numbers, &[]));
+    let shown: Vec<String> = shown.iter().map(|number| format!("RFC {number}")).collect();
+    let more = match hidden.len() {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
@@ -205,6 +220,10 @@ mod tests {
         assert_eq!(runs(&ranges, 3), "1-100, 102, 105-106");
         assert_eq!(runs(&ranges, 2), "1-100, 102 and 2 more");
         assert_eq!(numbers(&ranges), 103);
+        let many: Vec<RfcNumber> = (1..=11).filter_map(RfcNumber::new).collect();
+        assert_eq!(rfcs(&many[..2]), "RFC 1, RFC 2");
+        assert!(rfcs(&many[..8]).ends_with("RFC 7, RFC 8"));
+        assert!(rfcs(&many).ends_with("RFC 8 and 3 more"));
     }
 
     #[test]

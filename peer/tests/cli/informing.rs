@@ -4,42 +4,10 @@ use std::{fs, time::Duration};
 
 use serde_json::json;
 
-use crate::support::{Cluster, Ran, assert_harmless, within};
-
-/// A metadata record with what a test needs of one.
-fn record(number: u32, title: &str, obsoletes: &[&str], obsoleted_by: &[&str], see_also: &[&str]) -> String {
-    json!({
-        "doc_id": format!("RFC{number:04}"), "title": title, "authors": ["A. Author", "B. Other, Ed."],
-        "pub_date": "June 2014", "status": "PROPOSED STANDARD", "pub_status": "PROPOSED STANDARD", "source": "HTTP",
-        "page_count": "12", "abstract": "One.\r\n\r\nTwo.", "keywords": ["words", " "], "doi": "", "errata_url": null,
-        "obsoletes": obsoletes, "obsoleted_by": obsoleted_by, "updates": [], "updated_by": [], "see_also": see_also,
-    })
-    .to_string()
-}
-
-/// The first page of an RFC that takes the place of others.
-fn text(number: u32, obsoletes: &str) -> String {
-    format!(
-        "\n\nInternet Engineering Task Force (IETF)                    C. Third, Ed.\n\
-         Request for Comments: {number}                                      Company\n\
-         Obsoletes: {obsoletes}                                             June 2022\n\
-         Category: Standards Track\n\n\n                    A Later Title\n\nAbstract\n\n   What it says.\n\n1.  Text\n"
-    )
-}
-
-/// Asks until the answer is as it should be: peers read what they share after they have announced it.
-async fn told(cluster: &Cluster, args: &str, is_it: impl Fn(&Ran) -> bool) -> Ran {
-    within(args, async {
-        loop {
-            let ran = cluster.run(args).await;
-            if is_it(&ran) {
-                return ran;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-}
+use crate::{
+    records::{record, text, told},
+    support::{Cluster, Ran, assert_harmless},
+};
 
 #[tokio::test]
 async fn an_obsolete_rfc_leads_to_those_of_today() {

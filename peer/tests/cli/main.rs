@@ -11,6 +11,7 @@
 
 mod answers;
 mod folders;
+mod following;
 mod full;
 mod getting;
 mod hashing;
@@ -19,6 +20,7 @@ mod informing;
 mod mirroring;
 mod offline;
 mod prompt;
+mod records;
 mod registries;
 mod sharing;
 mod support;

@@ -18,7 +18,7 @@ fn shell(cluster: &Cluster, folder: &std::path::Path) -> Command {
 }
 
 /// Runs a shell on `lines`.
-async fn typed(cluster: &Cluster, folder: &std::path::Path, lines: impl AsRef<[u8]>) -> Ran {
+pub(crate) async fn typed(cluster: &Cluster, folder: &std::path::Path, lines: impl AsRef<[u8]>) -> Ran {
     let mut child = shell(cluster, folder).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let writing = async {

@@ -10,13 +10,19 @@ use crate::{
     getter::{Got, How},
     output::{
         Output, human,
-        json::{GetObject, GetOutcome, HolderObject, MissedObject, VersionObject},
+        json::{GetObject, GetOutcome, HolderObject, MissedObject, SuccessorsObject, VersionObject},
     },
     versions::is_tie,
 };
 
 /// Tells what was got, from whom, how fast, and that it was verified; `from` is the peer that was to be asked alone.
-pub(super) fn report(got: &Got, from: Option<&str>, output: &mut Output) -> Result<(), PeerError> {
+/// `successors` are for programs.
+pub(super) fn report(
+    got: &Got,
+    from: Option<&str>,
+    successors: SuccessorsObject,
+    output: &mut Output,
+) -> Result<(), PeerError> {
     let document = &got.entry.document;
     let key = document.id.key;
     let sha256 = document.id.sha256;
@@ -55,21 +61,29 @@ pub(super) fn report(got: &Got, from: Option<&str>, output: &mut Output) -> Resu
         ));
     }
     match &got.how {
-        How::Present(path) if output.is_json() => {
-            output.object(&described(GetObject::new(key, GetOutcome::Present), got, path))
-        }
+        How::Present(path) if output.is_json() => output.object(&described(
+            GetObject::new(key, GetOutcome::Present),
+            got,
+            path,
+            successors,
+        )),
         How::Present(path) => {
             let path = escaped(&path.to_string_lossy()).to_string();
             output.lines(format_args!(
                 "{key}: {path} is already there with the same bytes, SHA-256 {sha256}"
             ))
         }
-        How::Fetched(fetched) => tell_fetched(got, fetched, output),
+        How::Fetched(fetched) => tell_fetched(got, fetched, successors, output),
     }
 }
 
 /// Tells who sent a document, who failed to, and what its digest rests on.
-fn tell_fetched(got: &Got, fetched: &Fetched, output: &mut Output) -> Result<(), PeerError> {
+fn tell_fetched(
+    got: &Got,
+    fetched: &Fetched,
+    successors: SuccessorsObject,
+    output: &mut Output,
+) -> Result<(), PeerError> {
     let document = &got.entry.document;
     let (key, sha256) = (document.id.key, document.id.sha256);
     for detour in &fetched.detours {
@@ -80,7 +94,7 @@ fn tell_fetched(got: &Got, fetched: &Fetched, output: &mut Output) -> Result<(),
         ));
     }
     if output.is_json() {
-        let mut object = described(GetObject::new(key, GetOutcome::Saved), got, &fetched.path);
+        let mut object = described(GetObject::new(key, GetOutcome::Saved), got, &fetched.path, successors);
         object.holder = Some(HolderObject::from(&fetched.holder));
         object.duration = Some(fetched.duration);
         return output.object(&object);
@@ -101,13 +115,14 @@ fn tell_fetched(got: &Got, fetched: &Fetched, output: &mut Output) -> Result<(),
     ))
 }
 
-fn described<'a>(mut object: GetObject<'a>, got: &Got, path: &'a Path) -> GetObject<'a> {
+fn described<'a>(mut object: GetObject<'a>, got: &Got, path: &'a Path, successors: SuccessorsObject) -> GetObject<'a> {
     let document = &got.entry.document;
     object.missed = got
         .missed
         .iter()
         .map(|(entry, why)| MissedObject::new(entry, why))
         .collect();
+    object.successors = successors;
     object.others = got.others.iter().map(VersionObject::from).collect();
     object.by_registry = Some(got.by_registry);
     object.path = Some(path);

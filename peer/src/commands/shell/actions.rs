@@ -20,6 +20,7 @@ use super::{
 use crate::{
     commands::{
         JUST_STARTED, blocking, get,
+        hints::{Hints, info_tells},
         join::sentence,
         list::Listing,
         lookup::{nobody_has, show_documents},
@@ -169,7 +170,8 @@ impl Shell {
     /// `lookup`: which other peers have an RFC.
     async fn lookup(&self, lookup: &LookupVerb, output: &mut Output) -> Result<(), PeerError> {
         let format = format_of(lookup.numbers.iter().map(|wanted| wanted.format), lookup.format)?;
-        let mut apart = false;
+        let mut hints = Hints::ask(&self.context, lookup.numbers.iter().map(|wanted| wanted.number));
+        let mut found = Vec::new();
         let mut converging = false;
         for &WantedNumber { number, .. } in &lookup.numbers {
             let query = LookupQuery {
@@ -179,9 +181,10 @@ impl Shell {
                 max_holders: MAX_HOLDERS,
             };
             match self.node.request(PeerRequest::Lookup(query)).await {
-                Ok(RegistryReply::Found(found)) => {
-                    show_documents(&found.documents, found.converging, apart, output)?;
-                    apart = true;
+                Ok(RegistryReply::Found(answer)) => {
+                    let apart = !found.is_empty();
+                    show_documents(&answer.documents, answer.converging, apart, &mut hints, output).await?;
+                    found.push(number);
                 }
                 Ok(_) => return Err(self.unexpected()),
                 Err(CallError::Refused(failure)) if failure.reason == Reason::RfcNotFound => {
@@ -192,6 +195,7 @@ impl Shell {
                 Err(error) => return Err(self.context.registry_error(error)),
             }
         }
+        hints.tell(&found, info_tells, output).await;
         if converging {
             output.message(JUST_STARTED);
         }

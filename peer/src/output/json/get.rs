@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use p2p_ci::{document::DocumentKey, message::DocumentEntry};
 use serde::Serialize;
 
-use super::objects::{ErrorObject, HolderObject, whole_millis};
+use super::objects::{ErrorObject, HolderObject, SuccessorsObject, whole_millis};
 use crate::error::PeerError;
 
 /// How a download ended.
@@ -47,6 +47,9 @@ pub struct GetObject<'a> {
     pub missed: Vec<MissedObject>,
     /// Other versions that were not taken.
     pub others: Vec<VersionObject>,
+    /// What took the RFC's place; empty for those of ranges, and where it failed.
+    #[serde(flatten)]
+    pub successors: SuccessorsObject,
     /// Why it failed.
     pub error: Option<ErrorObject>,
 }
@@ -102,6 +105,7 @@ impl<'a> GetObject<'a> {
             duration: None,
             missed: Vec::new(),
             others: Vec::new(),
+            successors: SuccessorsObject::default(),
             error: None,
         }
     }

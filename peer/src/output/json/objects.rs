@@ -24,9 +24,42 @@ pub struct DocumentObject<'a> {
     /// Only where it is so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     converging: bool,
+    /// Only where somebody was asked.
+    #[serde(flatten)]
+    successors: Option<SuccessorsObject>,
+}
+
+/// What took the place of an RFC; empty where nothing did, or nobody said so in time.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SuccessorsObject {
+    /// RFCs that took its place.
+    obsoleted_by: Vec<u32>,
+    /// RFCs that took their place in turn, and whose place nobody took since.
+    current: Vec<u32>,
+}
+
+impl SuccessorsObject {
+    /// What took the place of an RFC directly, and what is current.
+    #[must_use]
+    pub fn new(direct: &[RfcNumber], current: &[RfcNumber]) -> Self {
+        let values = |numbers: &[RfcNumber]| numbers.iter().map(|number| number.get()).collect();
+        Self {
+            obsoleted_by: values(direct),
+            current: values(current),
+        }
+    }
 }
 
 impl<'a> DocumentObject<'a> {
+    /// The same with what took the RFC's place.
+    #[must_use]
+    pub fn followed_by(self, successors: SuccessorsObject) -> Self {
+        Self {
+            successors: Some(successors),
+            ..self
+        }
+    }
+
     /// A document as a registry told of it that may be `converging`.
     #[must_use]
     pub fn new(entry: &'a DocumentEntry, converging: bool) -> Self {
@@ -45,6 +78,7 @@ impl<'a> DocumentObject<'a> {
             holder_count: entry.holder_count,
             holders: entry.holders.iter().map(HolderObject::from).collect(),
             converging,
+            successors: None,
         }
     }
 }
