@@ -81,14 +81,17 @@ pub fn guard(listener: TcpListener, limits: QuotaLimits) -> Incoming {
 }
 
 /// Where connections come in.
-struct Door {
+#[derive(Debug)]
+pub struct Door {
     listener: TcpListener,
     quota: Quota,
     refusals: Refusals,
 }
 
 impl Door {
-    fn new(listener: TcpListener, limits: QuotaLimits) -> Self {
+    /// Lets connections in within `limits`; the rest are closed at once.
+    #[must_use]
+    pub fn new(listener: TcpListener, limits: QuotaLimits) -> Self {
         Self {
             listener,
             quota: Quota::new(limits),
@@ -97,12 +100,13 @@ impl Door {
     }
 
     async fn accept(&mut self) -> Conn {
-        let (stream, place, source) = self.accept_tuned().await;
+        let (stream, place, source) = self.admit().await;
         Conn::new(Guarded::new(stream, place), source)
     }
 
-    /// Accepts a connection for which there is a place, with its options set: nobody else does.
-    async fn accept_tuned(&mut self) -> (TcpStream, Place, SocketAddr) {
+    /// Accepts a connection for which there is a place, with its options set: nobody else does. The place is taken until it
+    /// is dropped. Nothing is known yet of what the connection will say.
+    pub async fn admit(&mut self) -> (TcpStream, Place, SocketAddr) {
         let mut failures = 0;
         loop {
             match self.listener.accept().await {
@@ -140,7 +144,7 @@ impl Door {
 }
 
 /// Tells of connections that were refused, however many there are, once in a while.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Refusals {
     last_told: Option<Instant>,
     /// Of all sources, for whatever reason, since the start.
@@ -272,7 +276,7 @@ mod tests {
             spare_loopback: false,
         };
         let mut door = Door::new(listener, limits);
-        let (stream, _place, _) = door.accept_tuned().await;
+        let (stream, _place, _) = door.admit().await;
         assert!(
             stream.nodelay().unwrap(),
             "an answer would wait for the client's delayed ACK"

@@ -1,28 +1,26 @@
 //! The command line, as typed and as checked.
 
 mod reading;
+mod values;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use p2p_ci::{
-    address::is_host,
-    digest::DigestPrefix,
-    document::Format,
-    facts::Reference,
-    identity::{PeerName, SessionId},
-    limits::LOWEST_PEER_PORT,
+    digest::DigestPrefix, document::Format, facts::Reference, identity::PeerName, limits::LOWEST_PEER_PORT,
     registry_url::RegistryUrl,
 };
 
 pub use self::reading::told;
+use self::values::{
+    parse_address, parse_advertised, parse_http, parse_mirrored, parse_network, parse_peer, parse_reference,
+    parse_single, parse_uploads,
+};
 use crate::{
+    gateway::UpstreamUrl,
     mirror::Compress,
     uploads::UploadRate,
-    wanted::{Wanted, WantedError, WantedNumber, shortened},
+    wanted::{Wanted, WantedNumber},
 };
 
 /// The environment's name for the registry.
@@ -147,6 +145,14 @@ pub struct JoinArgs {
     /// Also downloads into DIR what other peers hold and it lacks.
     #[arg(long)]
     pub mirror: bool,
+    /// Serves RFCs to browsers, editors and scripts at this address, at the paths of rfc-editor.org; what DIR lacks is
+    /// fetched from other peers when it is asked for, and stays in DIR.
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_http)]
+    pub http: Option<SocketAddr>,
+    /// Has that site ask another one, such as https://www.rfc-editor.org, for what no peer has: one peer of all that may,
+    /// for everybody, and not more often than twice a second [default: no site is ever asked].
+    #[arg(long, value_name = "URL", requires = "http")]
+    pub upstream: Option<UpstreamUrl>,
     /// Prints events as JSON, one a line.
     #[arg(long)]
     pub json: bool,
@@ -304,76 +310,6 @@ pub struct ShellArgs {
     pub sharing: SharingArgs,
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        "use IP:PORT, for example 127.0.0.1:5000, 0.0.0.0:5000 or [::]:5000; port 0 lets the system choose".to_owned()
-    })
-}
-
-/// An address under which others are to find this peer: of one host, and with a port that an ordinary user can serve on.
-fn parse_advertised(text: &str) -> Result<SocketAddr, String> {
-    let usual = "an address that others can reach, with a port from 1024 on, for example 192.0.2.7:5000";
-    let address = text
-        .parse::<SocketAddr>()
-        .map_err(|_| format!("use IP:PORT, {usual}"))?;
-    if is_host(address.ip()) && address.port() >= LOWEST_PEER_PORT {
-        Ok(address)
-    } else {
-        Err(format!("nobody can be told that; use {usual}"))
-    }
-}
-
-/// How people name a peer: its name, its id or its address.
-fn parse_peer(text: &str) -> Result<String, String> {
-    let is_known_by = text.parse::<PeerName>().is_ok() || text.parse::<SessionId>().is_ok();
-    if is_known_by || text.parse::<SocketAddr>().is_ok() {
-        Ok(text.to_owned())
-    } else {
-        Err("this is no peer's name, id or address; `peer peers` lists them".to_owned())
-    }
-}
-
-/// One RFC, or a subseries of them.
-fn parse_reference(text: &str) -> Result<Reference, String> {
-    match text.parse::<Reference>() {
-        Ok(reference) if reference.rfc().is_some() || reference.series.is_subseries() => Ok(reference),
-        Ok(reference) => Err(format!("{reference} is no RFC; only those are shared")),
-        Err(_) => parse_single(text).map(|wanted| Reference::to_rfc(wanted.number)),
-    }
-}
-
-fn parse_single(text: &str) -> Result<WantedNumber, String> {
-    let wanted: Wanted = text.parse().map_err(|error: WantedError| error.to_string())?;
-    let single = wanted.single(&format!("`peer list {}` shows ranges", wanted.range));
-    single.map_err(|error| error.to_string())
-}
-
-/// What is to be mirrored; a folder where a number should be was meant for `--to`.
-fn parse_mirrored(text: &str) -> Result<Wanted, String> {
-    text.parse().map_err(|error: WantedError| {
-        let has_digits = text.contains(|c: char| c.is_ascii_digit());
-        if !has_digits || text.contains('/') || Path::new(text).is_dir() {
-            format!("this is no RFC number; did you mean --to {}?", shortened(text))
-        } else {
-            error.to_string()
-        }
-    })
-}
-
-/// A network, or a single address as people write it.
-fn parse_network(text: &str) -> Result<ipnet::IpNet, String> {
-    text.parse::<ipnet::IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(ipnet::IpNet::from))
-        .map_err(|_| "not a network; write 203.0.113.0/24, 2001:db8::/32 or a single address".to_owned())
-}
-
-fn parse_uploads(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|uploads| (1..=1024).contains(uploads))
-        .ok_or_else(|| "not within 1 to 1024".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -383,11 +319,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn networks_may_be_single_addresses() {
-        assert_eq!(parse_network("203.0.113.7").unwrap().to_string(), "203.0.113.7/32");
-        assert!(parse_network("10.0.0.0/33").is_err());
     }
 }

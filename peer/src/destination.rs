@@ -38,6 +38,16 @@ impl Destination {
         Ok(destination)
     }
 
+    /// A folder that is open already.
+    #[must_use]
+    pub fn of(target: Target) -> Self {
+        Self {
+            path: target.path().to_owned(),
+            durability: Durability::None,
+            target: Arc::new(OnceCell::new_with(Some(target))),
+        }
+    }
+
     /// The folder, open. It is made if only its parent exists.
     ///
     /// # Errors

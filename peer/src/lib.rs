@@ -22,6 +22,7 @@ pub mod directory;
 pub mod error;
 pub mod facts;
 pub mod fetch;
+pub mod gateway;
 pub mod getter;
 pub mod known;
 pub mod library;

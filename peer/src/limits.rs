@@ -98,6 +98,31 @@ pub const ASKED_IN_ALL: usize = 64;
 /// How long a known peer may take to say what it holds; some of them are gone.
 pub const ASK_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Documents that are fetched at a time for readers of the site.
+pub const MAX_FETCHES: usize = 64;
+
+/// Readers' connections at a time: a class with browsers that open six each.
+pub const GATEWAY_CONNECTIONS: usize = 1024;
+
+/// Readers' connections from one address at a time. A download manager opens 16; a proxy before the site runs on this machine,
+/// whose own connections are not counted so.
+pub const GATEWAY_CONNECTIONS_PER_SOURCE: usize = 64;
+
+/// Bytes of a request's head: the longest path that means something has 64, and browsers add a kilobyte or two.
+pub const GATEWAY_HEAD_BYTES: usize = 16 * 1024;
+
+/// Fields of a request's head: browsers send about 20.
+pub const GATEWAY_HEADERS: usize = 64;
+
+/// How long the head of a request may take, and how long a connection may be without one.
+pub const GATEWAY_HEAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a reader may take no byte of an answer.
+pub const GATEWAY_STALL: Duration = Duration::from_secs(30);
+
+/// How long requests of readers may still take when a peer ends: nearly all are answered within a second.
+pub const SITE_GRACE: Duration = Duration::from_secs(5);
+
 /// Peers that are asked at a time what they know about RFCs: what they know differs little.
 pub const FACTS_ASKED_AT_ONCE: usize = 3;
 
@@ -113,6 +138,24 @@ pub const HINT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a peer may take to tell that: where one of those that are asked first is silent, others can still be asked.
 pub const HINT_ASK_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often a peer that serves facts asks others what they know: that costs a few hundred bytes where nothing is new.
+pub const FACTS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The same at first, and after something new: peers that have just come are about to learn more.
+pub const FACTS_FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a reader waits for an index of all RFCs of a site that has just started, until somebody has told it of them.
+pub const FIRST_FACTS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Peers that are asked each time what they know.
+pub const FACTS_TEACHERS: usize = 16;
+
+/// How long one of them may take: 12 MB come over a link of 1 MB/s in 12 s.
+pub const FACTS_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sites of other peers that are named to download managers.
+pub const GATEWAYS_KNOWN: usize = 16;
 
 /// RFCs that a peer may tell facts of: twice as many as there are.
 pub const MAX_FACTS: usize = 20_000;

@@ -58,6 +58,10 @@ pub struct NodeConfig {
     /// Read what the shared files say of RFCs, to tell others. Not for peers that are there for the length of a mirror only,
     /// which have better things to do.
     pub gathers_facts: bool,
+    /// Where RFCs are served over HTTP, for others to know; see [`gateway`](crate::gateway).
+    pub http: Option<SocketAddr>,
+    /// Whether that site asks another one for what nobody around has, for others to know.
+    pub asks_upstream: bool,
 }
 
 impl NodeConfig {
@@ -76,6 +80,8 @@ impl NodeConfig {
             reflection: true,
             watches_folder: true,
             gathers_facts: true,
+            http: None,
+            asks_upstream: false,
         }
     }
 }
@@ -232,6 +238,8 @@ fn share_of(config: &NodeConfig, library: &Library, catalogue: &SharedCatalogue)
         listen: config.listen,
         allowed: config.allowed.clone(),
         reflection: config.reflection,
+        http: config.http,
+        asks_upstream: config.asks_upstream,
     };
     let uploads = Uploads::new(library.clone(), config.max_uploads, config.max_upload);
     Share::new(share_config, uploads, catalogue.clone())

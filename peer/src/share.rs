@@ -6,6 +6,7 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    num::NonZeroU16,
     sync::{Mutex as StdMutex, PoisonError},
     time::Duration,
 };
@@ -29,7 +30,7 @@ use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    facts::{self, SharedCatalogue},
+    facts::{self, SharedCatalogue, service::SiteNotice},
     limits, serve,
     uploads::Uploads,
 };
@@ -43,6 +44,22 @@ pub struct ShareConfig {
     pub allowed: AllowedSources,
     /// Describe the services to tools.
     pub reflection: bool,
+    /// Where RFCs are served over HTTP, which others are told if it can be reached where this is.
+    pub http: Option<SocketAddr>,
+    /// Whether another site is asked for what nobody around has.
+    pub asks_upstream: bool,
+}
+
+impl ShareConfig {
+    /// What is told of the site over HTTP: nothing unless whoever reaches `address` reaches it at the same IP address.
+    fn notice(&self, address: SocketAddr) -> SiteNotice {
+        let here = |http: &SocketAddr| http.ip().is_unspecified() || http.ip() == address.ip();
+        let http_port = self.http.filter(here).and_then(|http| NonZeroU16::new(http.port()));
+        SiteNotice {
+            http_port,
+            asks_upstream: self.asks_upstream && http_port.is_some(),
+        }
+    }
 }
 
 /// Where documents are served.
@@ -165,7 +182,11 @@ impl Share {
             .set_service_status(FILE_TRANSFER_SERVICE, ServingStatus::Serving)
             .await;
         let mut routes = Routes::new(serve::service(&self.uploads))
-            .add_service(facts::service::service(&self.catalogue, &self.uploads))
+            .add_service(facts::service::service(
+                &self.catalogue,
+                self.config.notice(address),
+                &self.uploads,
+            ))
             .add_service(health_service);
         if self.config.reflection {
             routes = with_reflection(routes, &[FILE_TRANSFER_SERVICE, FACTS_SERVICE]).map_err(io::Error::other)?;
@@ -250,6 +271,23 @@ fn local_address_towards(remote: SocketAddr) -> io::Result<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_site_is_told_to_those_who_can_reach_it() {
+        let port = |http: Option<&str>, address: &str| {
+            let http = http.map(|http| http.parse().unwrap());
+            let config = ShareConfig {
+                http,
+                ..ShareConfig::default()
+            };
+            config.notice(address.parse().unwrap()).http_port.map(NonZeroU16::get)
+        };
+        assert_eq!(port(Some("0.0.0.0:7780"), "192.0.2.7:4000"), Some(7780));
+        assert_eq!(port(Some("192.0.2.7:7780"), "192.0.2.7:4000"), Some(7780));
+        assert_eq!(port(Some("127.0.0.1:7780"), "127.0.0.1:4000"), Some(7780));
+        assert_eq!(port(Some("127.0.0.1:7780"), "192.0.2.7:4000"), None);
+        assert_eq!(port(None, "192.0.2.7:4000"), None);
+    }
 
     #[test]
     fn loopback_is_reached_from_loopback() {

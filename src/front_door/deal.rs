@@ -30,7 +30,7 @@ impl Accepted {
     /// The next connection that comes in.
     async fn at(door: &mut Door) -> Self {
         loop {
-            let (stream, place, source) = door.accept_tuned().await;
+            let (stream, place, source) = door.admit().await;
             match stream.into_std() {
                 Ok(stream) => return Self { stream, place, source },
                 Err(error) => tracing::warn!(%source, %error, "cannot hand on a connection"),

@@ -1,5 +1,7 @@
 //! What peers ask and tell each other about RFCs beside their bytes.
 
+use std::num::NonZeroU16;
+
 use crate::{
     document::RfcRange,
     facts::{Facts, Reference},
@@ -21,8 +23,15 @@ pub struct DescribeQuery {
 /// A part of what a peer knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Described {
-    /// Comes first: the state of what the peer knows.
-    Version(String),
+    /// Comes first.
+    Opening {
+        /// Names the state of what the peer knows.
+        version: String,
+        /// Where it serves RFCs over HTTP, at the address that was asked.
+        http_port: Option<NonZeroU16>,
+        /// Whether its site asks another one for what nobody around has.
+        asks_upstream: bool,
+    },
     /// Facts about some RFCs.
     Facts(Vec<Facts>),
 }

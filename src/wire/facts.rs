@@ -1,5 +1,9 @@
 //! Facts about RFCs, from and to the wire.
 
+use std::num::NonZeroU16;
+
+use prost::Message as _;
+
 use super::{
     ProtocolError, decode_list, decode_number, decode_time, encode_time, none_if_empty,
     query::{decode_range, encode_range},
@@ -44,7 +48,11 @@ impl TryFrom<pb::DescribeResponse> for Described {
 
     fn try_from(response: pb::DescribeResponse) -> Result<Self, ProtocolError> {
         match none_if_empty(&response.version) {
-            Some(version) => decode_version("version", version).map(Self::Version),
+            Some(version) => Ok(Self::Opening {
+                version: decode_version("version", version)?,
+                http_port: decode_http_port(response.http_port)?,
+                asks_upstream: response.asks_upstream,
+            }),
             None => decode_list("facts", limits::MAX_DESCRIBED, response.facts).map(Self::Facts),
         }
     }
@@ -53,13 +61,19 @@ impl TryFrom<pb::DescribeResponse> for Described {
 impl From<&Described> for pb::DescribeResponse {
     fn from(described: &Described) -> Self {
         match described {
-            Described::Version(version) => Self {
+            Described::Opening {
+                version,
+                http_port,
+                asks_upstream,
+            } => Self {
                 version: version.clone(),
+                asks_upstream: *asks_upstream,
+                http_port: http_port.map_or(0, |port| port.get().into()),
                 facts: Vec::new(),
             },
             Described::Facts(facts) => Self {
-                version: String::new(),
                 facts: facts.iter().map(Into::into).collect(),
+                ..Self::default()
             },
         }
     }
@@ -87,6 +101,22 @@ impl TryFrom<pb::RfcFacts> for Facts {
             },
         })
     }
+}
+
+/// What is known of one RFC as the bytes of an `RfcFacts`, for keeping.
+#[must_use]
+pub fn encode(facts: &Facts) -> Vec<u8> {
+    pb::RfcFacts::from(facts).encode_to_vec()
+}
+
+/// What such bytes hold.
+///
+/// # Errors
+///
+/// [`ProtocolError`], also for bytes that are no message at all.
+pub fn decode(bytes: &[u8]) -> Result<Facts, ProtocolError> {
+    let facts = pb::RfcFacts::decode(bytes).map_err(|error| ProtocolError::invalid("facts", error))?;
+    facts.try_into()
 }
 
 fn decode_issued(facts: pb::RfcFacts) -> Result<Issued, ProtocolError> {
@@ -254,6 +284,11 @@ fn decode_version(field: &str, version: &str) -> Result<String, ProtocolError> {
     Ok(version.to_owned())
 }
 
+fn decode_http_port(port: u32) -> Result<Option<NonZeroU16>, ProtocolError> {
+    let port = u16::try_from(port).map_err(|_| ProtocolError::invalid("http_port", format!("{port} is no port")))?;
+    Ok(NonZeroU16::new(port))
+}
+
 /// Lines are what they are once they are clean: a blank one among them is none.
 fn decode_lines(field: &str, texts: &[String]) -> Result<Vec<Line>, ProtocolError> {
     check_count(field, texts.len(), limits::MAX_FACT_ENTRIES)?;
@@ -274,132 +309,4 @@ fn encode_references(references: &[Reference]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::{collection::vec, option, prelude::*, sample::select};
-
-    use super::*;
-    use crate::{
-        document::{RfcNumber, RfcRange, UnixSeconds},
-        facts::Series,
-    };
-
-    fn number() -> impl Strategy<Value = RfcNumber> {
-        (1_u32..=u32::MAX).prop_map(|value| RfcNumber::new(value).unwrap())
-    }
-
-    fn references() -> impl Strategy<Value = Vec<Reference>> {
-        let reference = (select(Series::ALL.to_vec()), number());
-        vec(
-            reference.prop_map(|(series, number)| Reference { series, number }),
-            0..5,
-        )
-    }
-
-    fn lines() -> impl Strategy<Value = Vec<Line>> {
-        vec("[^ ]{0,300}", 0..5).prop_map(|texts| texts.iter().filter_map(|text| Line::from_lossy(text)).collect())
-    }
-
-    prop_compose! {
-        fn issued()(
-            title in "\\PC{0,200}", authors in lines(), keywords in lines(), formats in lines(),
-            (year, month, day) in (1000_u32..=9999, option::of(1_u32..=12), option::of(1_u32..=31)),
-            status in select(Status::ALL.to_vec()), published_as in select(Status::ALL.to_vec()),
-            stream in option::of(select(Stream::ALL.to_vec())), group in lines(),
-            (obsoletes, obsoleted_by, updates, updated_by, also) in
-                (references(), references(), references(), references(), references()),
-            summary in "(?s).{0,400}", pages in option::of(1_u32..), has_errata: bool,
-        ) -> Issued {
-            let published = Published::new(year, month.and_then(Month::new), day);
-            Issued {
-                title: Title::from_lossy(&title), authors, published, status, published_as, stream,
-                group: group.first().cloned(), obsoletes, obsoleted_by, updates, updated_by, also, formats, pages, keywords,
-                summary: Prose::from_lossy(&summary), doi: None, draft: None, has_errata,
-            }.bounded()
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn facts_are_the_same_there_and_back(
-            number in number(), issued in option::of(issued()), as_of in option::of(0_i64..2_000_000_000),
-            source in select(vec![Source::Text, Source::Index, Source::Record]),
-        ) {
-            let as_of = as_of.map(UnixSeconds);
-            let facts = Facts { number, source, as_of, issued: issued.map(Box::new) };
-            let described = Described::Facts(vec![facts]);
-            prop_assert_eq!(Described::try_from(pb::DescribeResponse::from(&described)), Ok(described));
-        }
-
-        #[test]
-        fn questions_are_the_same_there_and_back(numbers in vec(number(), 0..9), references in references(), with: bool) {
-            let query = DescribeQuery {
-                ranges: numbers.into_iter().map(RfcRange::from).collect(),
-                references,
-                with_successors: with,
-                unless_version: with.then(|| "v1".to_owned()),
-            };
-            prop_assert_eq!(DescribeQuery::try_from(pb::DescribeRequest::from(&query)), Ok(query));
-        }
-    }
-
-    #[track_caller]
-    fn refused(facts: pb::RfcFacts) -> String {
-        Facts::try_from(facts).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused_by_its_field() {
-        let valid = pb::RfcFacts {
-            number: 1,
-            source: pb::FactSource::Text.into(),
-            ..pb::RfcFacts::default()
-        };
-        let with = |change: fn(&mut pb::RfcFacts)| {
-            let mut facts = valid.clone();
-            change(&mut facts);
-            refused(facts)
-        };
-        assert!(Facts::try_from(valid.clone()).is_ok());
-        assert!(with(|facts| facts.number = 0).contains("`number`"));
-        assert!(with(|facts| facts.source = 0).contains("`source` is missing"));
-        assert!(with(|facts| facts.year = 1).contains("`year`"));
-        assert!(with(|facts| facts.month = 13).contains("`month`"));
-        assert!(with(|facts| facts.title = "\u{1b}".into()).contains("`title`"));
-        assert!(with(|facts| facts.also = vec!["BCP14".into(), "x".into()]).contains("`also[1]`"));
-        assert!(with(|facts| facts.authors = vec![String::new(); 129]).contains("129 entries"));
-        assert!(with(|facts| facts.updates = vec!["RFC1".into(); 129]).contains("129 entries"));
-        let version = |text: &str| pb::DescribeRequest {
-            unless_version: text.to_owned(),
-            ..pb::DescribeRequest::default()
-        };
-        assert!(DescribeQuery::try_from(version(&"v".repeat(65))).is_err());
-        assert!(DescribeQuery::try_from(version("a b")).is_err());
-    }
-
-    #[test]
-    fn one_rfc_always_fits_a_message() {
-        let line = "é".repeat(1000);
-        let lines = vec![Line::from_lossy(&line).unwrap(); 1000];
-        let longest = vec!["RFC4294967295".parse().unwrap(); 1000];
-        let issued = Issued {
-            title: Title::from_lossy(&line),
-            authors: lines.clone(),
-            keywords: lines.clone(),
-            formats: lines,
-            obsoletes: longest,
-            summary: Prose::from_lossy(&line.repeat(100)),
-            ..Issued::default()
-        };
-        let facts = Facts {
-            number: RfcNumber::new(1).unwrap(),
-            source: Source::Record,
-            as_of: None,
-            issued: Some(Box::new(issued.bounded())),
-        };
-        let length = prost::Message::encoded_len(&pb::RfcFacts::from(&facts));
-        assert!(
-            limits::MAX_DESCRIBE_BYTES + length < limits::MAX_TRANSFER_MESSAGE_BYTES,
-            "{length}"
-        );
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! `peer join`: shares a folder until it is told to end.
 
 mod follow;
+mod site;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use super::{
 use crate::{
     config::{JoinArgs, SharingArgs},
     error::{Exit, PeerError},
+    gateway::BoundGateway,
     known::keep_learning,
     library::{Durability, Library, Target},
     limits,
@@ -45,6 +47,8 @@ pub fn node_config(context: &Context, args: &SharingArgs) -> NodeConfig {
         reflection: !args.no_reflection,
         watches_folder: true,
         gathers_facts: true,
+        http: None,
+        asks_upstream: false,
     }
 }
 
@@ -98,11 +102,15 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
             shown(&args.dir)
         )))?;
     }
-    let node = Node::start(
-        node_config(context, &args.sharing),
-        library.clone(),
-        Arc::clone(&context.dialer),
-    )?;
+    let bound = args.http.map(|listen| site::bind(listen, &args.sharing)).transpose()?;
+    let mut config = node_config(context, &args.sharing);
+    config.http = bound.as_ref().map(BoundGateway::address);
+    config.asks_upstream = args.upstream.is_some();
+    let node = Node::start(config, library.clone(), Arc::clone(&context.dialer))?;
+    let site = site::start(bound, context, &state, args, &node, target.as_ref()).await;
+    if let Some(site) = &site {
+        courtesy(site.tell(&mut output))?;
+    }
     let mirroring = target.map(|target| start_mirroring(context, target, library, node.vital("the mirror")));
     let mut follower = Follower::new(context.clone(), state, node.events(), output);
     let ended = tokio::select! {
@@ -110,22 +118,39 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
         never = keep_learning(&node, context) => match never {},
         name = signals.next() => { tracing::info!("{name}: leaving"); Ok(()) }
     };
-    let leaving = async {
-        let mirrored = async {
-            match mirroring {
-                Some(mirroring) => mirroring.end().await,
-                None => Ok(()),
-            }
-        };
-        tokio::join!(node.shutdown(limits::DRAIN_GRACE), mirrored).1
-    };
-    let mirrored = leave(leaving, &mut signals, follower.output()).await;
+    let at_work = AtWork { node, site, mirroring };
+    let mirrored = leave(at_work.end(), &mut signals, follower.output()).await;
     let (memory, registry) = (context.memory.clone(), context.registry.clone());
     blocking("remembering peers", move || memory.save(&registry)).await?;
     ended?;
     mirrored?;
     follower.left()?;
     Ok(Exit::Done)
+}
+
+/// Everything that a peer does until it leaves.
+struct AtWork {
+    node: Node,
+    site: Option<site::Running>,
+    mirroring: Option<Mirroring>,
+}
+
+impl AtWork {
+    /// Ends all of it in good order.
+    async fn end(self) -> Result<(), PeerError> {
+        let mirrored = async {
+            match self.mirroring {
+                Some(mirroring) => mirroring.end().await,
+                None => Ok(()),
+            }
+        };
+        let closed = async {
+            if let Some(site) = self.site {
+                site.close().await;
+            }
+        };
+        tokio::join!(closed, self.node.shutdown(limits::DRAIN_GRACE), mirrored).2
+    }
 }
 
 /// A folder that is filled while it is shared.

@@ -63,6 +63,12 @@ impl Catalogue {
         self.facts.values().filter_map(|facts| facts.as_of).max()
     }
 
+    /// All RFCs of which it knows something, ascending.
+    #[must_use]
+    pub fn all_numbers(&self) -> Vec<RfcNumber> {
+        self.facts.keys().copied().collect()
+    }
+
     /// Takes facts over those that it has, if they hold against them `now`. Returns whether it did.
     pub fn learn(&mut self, facts: Facts, now: UnixSeconds) -> bool {
         let number = facts.number;
@@ -132,6 +138,11 @@ impl Catalogue {
     /// The same of every RFC, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Facts> {
         self.facts.keys().filter_map(|number| self.get(*number))
+    }
+
+    /// The same from the largest number down.
+    pub fn descending(&self) -> impl Iterator<Item = Facts> {
+        self.facts.keys().rev().filter_map(|number| self.get(*number))
     }
 
     /// The RFCs of a subseries, such as BCP 14, ascending.

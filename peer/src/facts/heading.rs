@@ -201,7 +201,7 @@ fn is_author(text: &str) -> bool {
             && word.ends_with('.')
     };
     let first = words.next().is_some_and(is_initials);
-    let family = words.filter(|word| !is_initials(word)).next_back();
+    let family = words.rfind(|word| !is_initials(word));
     first
         && text.len() <= MOST_BYTES
         && !text.contains(['@', ':', '('])

@@ -1,6 +1,6 @@
 //! Asking other peers what they know about RFCs.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, num::NonZeroU16, time::Duration};
 
 use futures_util::future::join_all;
 use p2p_ci::{
@@ -223,6 +223,10 @@ async fn whom_the_registry_names(context: &Context, wanted: &[Reference]) -> Res
 pub struct Told {
     /// Names the state of what it knows.
     pub version: String,
+    /// Where it serves RFCs over HTTP.
+    pub http_port: Option<NonZeroU16>,
+    /// Whether its site asks another one for what nobody around has.
+    pub asks_upstream: bool,
     /// Facts.
     pub facts: Vec<Facts>,
 }
@@ -240,11 +244,18 @@ pub async fn ask(dialer: &Dialer, holder: &Holder, query: &DescribeQuery) -> Res
         MAX_NAMED_FACTS_BYTES
     };
     let mut answers = client.describe(query).await?;
-    let Some(Described::Version(version)) = answers.next().await? else {
+    let Some(Described::Opening {
+        version,
+        http_port,
+        asks_upstream,
+    }) = answers.next().await?
+    else {
         return Err(CallError::Violation("it tells facts before their version".to_owned()));
     };
     let mut told = Told {
         version,
+        http_port,
+        asks_upstream,
         facts: Vec::new(),
     };
     while let Some(described) = answers.next().await? {

@@ -1,6 +1,6 @@
 //! The Facts service: gRPC in front of a [`SharedCatalogue`].
 
-use std::{collections::VecDeque, pin::Pin};
+use std::{collections::VecDeque, num::NonZeroU16, pin::Pin};
 
 use futures_core::Stream;
 use p2p_ci::{
@@ -22,11 +22,25 @@ use crate::{
     uploads::{Ended, Sender, Uploads, answer, report},
 };
 
-/// The gRPC service for this catalogue. Long answers take slots of `uploads`.
+/// What others are told of the site of a peer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SiteNotice {
+    /// Where it serves RFCs over HTTP, if those who ask can reach it there.
+    pub http_port: Option<NonZeroU16>,
+    /// Whether it asks another site for what nobody around has.
+    pub asks_upstream: bool,
+}
+
+/// The gRPC service for this catalogue, of a peer with such a `site`. Long answers take slots of `uploads`.
 #[must_use]
-pub fn service(catalogue: &SharedCatalogue, uploads: &Uploads) -> FactsServer<impl FactsService + use<>> {
+pub fn service(
+    catalogue: &SharedCatalogue,
+    site: SiteNotice,
+    uploads: &Uploads,
+) -> FactsServer<impl FactsService + use<>> {
     let service = Service {
         catalogue: catalogue.clone(),
+        site,
         uploads: uploads.clone(),
     };
     FactsServer::new(service)
@@ -36,6 +50,7 @@ pub fn service(catalogue: &SharedCatalogue, uploads: &Uploads) -> FactsServer<im
 
 struct Service {
     catalogue: SharedCatalogue,
+    site: SiteNotice,
     uploads: Uploads,
 }
 
@@ -58,7 +73,11 @@ impl FactsService for Service {
             left: numbers.into(),
             carried: None,
         };
-        let first = pb::DescribeResponse::from(&Described::Version(version));
+        let first = pb::DescribeResponse::from(&Described::Opening {
+            version,
+            http_port: self.site.http_port,
+            asks_upstream: self.site.asks_upstream,
+        });
         if pages.left.len() <= limits::MAX_SMALL_ANSWER {
             let answer = std::iter::once(first).chain(std::iter::from_fn(move || pages.next()));
             return Ok(Response::new(Box::pin(tokio_stream::iter(answer.map(Ok)))));
@@ -112,8 +131,8 @@ impl Pages {
             page.push(facts);
         }
         (!page.is_empty()).then(|| pb::DescribeResponse {
-            version: String::new(),
             facts: page,
+            ..pb::DescribeResponse::default()
         })
     }
 

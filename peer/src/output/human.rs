@@ -171,9 +171,36 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
+/// Days from 1970-01-01 to a day of the Gregorian calendar: what [`civil`] turns round.
+#[must_use]
+pub fn days_since_1970(year: i64, month: u32, day: u32) -> i64 {
+    /// Days in 400 years.
+    const ERA: i64 = 146_097;
+    /// Days from 0000-03-01 to 1970-01-01.
+    const EPOCH: i64 = 719_468;
+    let (month, day) = (i64::from(month), i64::from(day));
+    // January and February belong to the year before.
+    let year = year - i64::from(month <= 2);
+    let shifted_month = (month + 9) % 12;
+    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    era * ERA + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - EPOCH
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_counted_as_the_calendar_has_them() {
+        assert_eq!(days_since_1970(1970, 1, 1), 0);
+        assert_eq!(days_since_1970(2000, 3, 1), 11_017);
+        for days in (-1_000_000..1_000_000).step_by(997) {
+            let (year, month, day) = civil(days);
+            let (month, day) = (u32::try_from(month).unwrap(), u32::try_from(day).unwrap());
+            assert_eq!(days_since_1970(year, month, day), days);
+        }
+    }
 
     #[test]
     fn rates_and_spans_are_short() {

@@ -23,6 +23,7 @@ mod prompt;
 mod records;
 mod registries;
 mod sharing;
+mod site;
 mod support;
 mod terminal;
 mod usage;

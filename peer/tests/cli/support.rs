@@ -136,9 +136,8 @@ impl Cluster {
         self.join_with(name, folder, &[]).await
     }
 
-    /// The same with further options.
-    pub(crate) async fn join_with(&self, name: &str, folder: &Path, options: &[&str]) -> Joined {
-        let files = fs::read_dir(folder).unwrap().count() as u64;
+    /// Starts a peer that shares `folder`, with further options.
+    pub(crate) fn start_peer(&self, name: &str, folder: &Path, options: &[&str]) -> Joined {
         let mut command = self.peer();
         command
             .args(["join", "--json", "--name", name])
@@ -147,7 +146,13 @@ impl Cluster {
             .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut joined = Joined { child, lines };
+        Joined { child, lines }
+    }
+
+    /// Starts a peer that shares `folder` with further options, and waits until everything in it can be found.
+    pub(crate) async fn join_with(&self, name: &str, folder: &Path, options: &[&str]) -> Joined {
+        let files = fs::read_dir(folder).unwrap().count() as u64;
+        let mut joined = self.start_peer(name, folder, options);
         let (mut announced, mut reachable) = (0, false);
         while announced < files || !reachable {
             let event = joined.event().await;

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and its helpers do, too"
 )]
 
+mod browser;
 mod capping;
 mod coming_back;
 mod compressing;
@@ -26,6 +27,8 @@ mod memory;
 mod misdeeds_on_streams;
 mod network;
 mod odd_requests;
+mod reading;
+mod reading_badly;
 mod support;
 mod swarm;
 mod uploading;

@@ -8,13 +8,14 @@ use super::Source;
 const MAX_LINES: usize = 400;
 
 /// Where generated types may be named: at the boundary, where they become domain values.
-const MAY_NAME_GENERATED: [&str; 11] = [
+const MAY_NAME_GENERATED: [&str; 12] = [
     "src/pb.rs",
     "src/client.rs",
     "src/client/",
     "src/wire.rs",
     "src/wire/",
     "registry/src/service.rs",
+    "peer/src/facts/service.rs",
     "peer/src/serve.rs",
     // Takes the descriptors, no message.
     "src/reflection.rs",

@@ -227,6 +227,11 @@ pub enum JoinEvent<'a> {
         /// Where.
         address: SocketAddr,
     },
+    /// RFCs are served over HTTP.
+    Site {
+        /// Where.
+        url: String,
+    },
     /// The registry knows the peer.
     Registered {
         /// The peer's name.
