@@ -8,7 +8,10 @@ use p2p_ci::{
 };
 use tokio::sync::watch;
 
-use super::upstream::{Found, Upstream};
+use super::{
+    fetching::Shelf,
+    upstream::{Found, Upstream},
+};
 use crate::{blocking, destination::Destination, error::PeerError, facts::learning::Others, library::Body};
 
 /// The field by which a site tells another one not to pass a request on: what neither has ends there.
@@ -79,7 +82,7 @@ impl Beyond {
         candidates
     }
 
-    /// Gets a document that nobody around has. One that this peer got is stored in `destination`; of one that another peer
+    /// Gets a document that nobody around has. One that this peer got is on the `shelf`; of one that another peer
     /// got it is only known that it shares it now. Of what was `relayed` from another peer, none is asked.
     ///
     /// # Errors
@@ -89,20 +92,16 @@ impl Beyond {
         &self,
         key: DocumentKey,
         relayed: bool,
-        destination: &Destination,
+        shelf: &Shelf,
     ) -> Result<Option<Brought>, PeerError> {
-        let mut last = None;
+        let mut first = None;
         let candidates = self
             .candidates()
             .into_iter()
             .filter(|candidate| !relayed || candidate.is_none());
         for candidate in candidates.take(MAX_ASKED) {
             let asked = match (candidate, &self.upstream) {
-                (None, Some(upstream)) => match upstream.get(key).await {
-                    Ok(Some(found)) => store(key, found, destination).await.map(Some),
-                    Ok(None) => Ok(None),
-                    Err(error) => Err(error),
-                },
+                (None, Some(upstream)) => ask(upstream, key, shelf).await,
                 (None, None) => Ok(None),
                 (Some(peer), _) => self.have_fetched(peer, key).await,
             };
@@ -112,11 +111,11 @@ impl Beyond {
                 Ok(None) => return Ok(None),
                 Err(error) => {
                     tracing::debug!(document = %key, %error, "not to be had beyond");
-                    last = Some(error);
+                    first.get_or_insert(error);
                 }
             }
         }
-        last.map_or(Ok(None), Err)
+        first.map_or(Ok(None), Err)
     }
 
     /// Has another peer ask for a document, and share it.
@@ -148,7 +147,20 @@ pub(super) enum Brought {
     Elsewhere,
 }
 
-async fn store(key: DocumentKey, found: Found, destination: &Destination) -> Result<Brought, PeerError> {
+/// Asks the other site, unless somebody else has done so meanwhile.
+async fn ask(upstream: &Upstream, key: DocumentKey, shelf: &Shelf) -> Result<Option<Brought>, PeerError> {
+    let mut turn = upstream.turn().await;
+    if let Some(document) = shelf.library.get(key) {
+        return Ok(Some(Brought::Here(document)));
+    }
+    let Some(found) = turn.get(key).await? else {
+        return Ok(None);
+    };
+    let document = shelf.adopted(store(key, found, &shelf.destination).await?).await;
+    Ok(Some(Brought::Here(document)))
+}
+
+async fn store(key: DocumentKey, found: Found, destination: &Destination) -> Result<Document, PeerError> {
     let target = destination.open().await?.clone();
     let stored = blocking::run(move || {
         let size_bytes = found.bytes.len() as u64;
@@ -173,5 +185,5 @@ async fn store(key: DocumentKey, found: Found, destination: &Destination) -> Res
         .await
         .map_err(|error| PeerError::system("storing a document")(std::io::Error::other(error)))?;
     tracing::info!(document = %key, "fetched from beyond the peers around");
-    stored.map(Brought::Here)
+    stored
 }

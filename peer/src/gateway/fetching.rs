@@ -45,6 +45,26 @@ const LISTED_HOLDERS: usize = 8;
 /// How one ended. What failed is shared by all who wait.
 type Fetched = Result<Document, Arc<PeerError>>;
 
+/// A folder that documents are stored in, and the library that it is of.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) library: Library,
+    pub(super) destination: Destination,
+}
+
+impl Shelf {
+    /// Has the library take note of what was stored in its folder.
+    pub(super) async fn adopted(&self, document: Document) -> Document {
+        let (library, stored) = (self.library.clone(), document.clone());
+        let adopted = blocking::run(move || library.adopt(stored)).await;
+        // What cannot be adopted is found by the next look at the folder, as everything is that is stored there.
+        if let Ok(Err(error)) = adopted {
+            tracing::debug!(document = %document.id.key, %error, "stored, and yet to be found");
+        }
+        self.library.get(document.id.key).unwrap_or(document)
+    }
+}
+
 /// The end of a flight, for all who wait for it.
 type Landing = watch::Receiver<Option<Fetched>>;
 
@@ -66,8 +86,7 @@ pub struct Fetcher {
 #[derive(Debug)]
 struct Inner {
     context: Context,
-    library: Library,
-    destination: Destination,
+    shelf: Shelf,
     beyond: Option<Beyond>,
     flights: Mutex<HashMap<Wanted, Landing>>,
     tasks: TaskTracker,
@@ -80,8 +99,7 @@ impl Fetcher {
         Self {
             inner: Arc::new(Inner {
                 context,
-                library,
-                destination,
+                shelf: Shelf { library, destination },
                 beyond,
                 flights: Mutex::default(),
                 tasks: TaskTracker::new(),
@@ -191,11 +209,8 @@ impl Fetcher {
         let Some(beyond) = &self.inner.beyond else {
             return Err(nobody);
         };
-        match beyond
-            .get(wanted.key, wanted.is_relayed, &self.inner.destination)
-            .await?
-        {
-            Some(Brought::Here(document)) => Ok(self.adopted(document).await),
+        match beyond.get(wanted.key, wanted.is_relayed, &self.inner.shelf).await? {
+            Some(Brought::Here(document)) => Ok(document),
             Some(Brought::Elsewhere) => self.once_shared(wanted.key).await,
             None => Err(nobody),
         }
@@ -223,21 +238,10 @@ impl Fetcher {
             sha256_prefix: DigestPrefix::default(),
             replace: false,
         };
-        let getter = Getter::new(directory, inner.destination.clone(), wish);
+        let getter = Getter::new(directory, inner.shelf.destination.clone(), wish);
         let got = getter.get(key.number, |_| {}, &|_| {}).await?;
         tracing::info!(document = %key, "fetched for a reader");
-        Ok(self.adopted(got.entry.document).await)
-    }
-
-    /// Has the library take note of what was stored in its folder.
-    async fn adopted(&self, document: Document) -> Document {
-        let (library, stored) = (self.inner.library.clone(), document.clone());
-        let adopted = blocking::run(move || library.adopt(stored)).await;
-        // What cannot be adopted is found by the next look at the folder, as everything is that is stored there.
-        if let Ok(Err(error)) = adopted {
-            tracing::debug!(document = %document.id.key, %error, "stored, and yet to be found");
-        }
-        self.inner.library.get(document.id.key).unwrap_or(document)
+        Ok(inner.shelf.adopted(got.entry.document).await)
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<Wanted, Landing>> {

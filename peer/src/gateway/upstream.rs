@@ -15,7 +15,10 @@ use p2p_ci::{
     limits::MAX_DOCUMENT_BYTES,
     text::escaped,
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::Instant,
+};
 
 use crate::{blocking, error::PeerError};
 
@@ -96,20 +99,33 @@ impl Upstream {
         }
     }
 
+    /// Waits until nobody else asks. What somebody got meanwhile need not be asked for again.
+    pub(super) async fn turn(&self) -> Turn<'_> {
+        let next = self.next.lock().await;
+        Turn { upstream: self, next }
+    }
+}
+
+/// The right to ask, until it is dropped.
+pub(super) struct Turn<'a> {
+    upstream: &'a Upstream,
+    next: MutexGuard<'a, Instant>,
+}
+
+impl Turn<'_> {
     /// Gets a document; `None` when the site does not have it.
     ///
     /// # Errors
     ///
     /// [`PeerError::HoldersUnreachable`] when the site cannot be asked, or answers with something else.
-    pub(super) async fn get(&self, key: DocumentKey) -> Result<Option<Found>, PeerError> {
-        let mut next = self.next.lock().await;
-        tokio::time::sleep_until(*next).await;
-        let (agent, url) = (self.agent.clone(), format!("{}/rfc/{}", self.base, key.file_name()));
+    pub(super) async fn get(&mut self, key: DocumentKey) -> Result<Option<Found>, PeerError> {
+        tokio::time::sleep_until(*self.next).await;
+        let Upstream { base, agent, .. } = self.upstream;
+        let (agent, url) = (agent.clone(), format!("{base}/rfc/{}", key.file_name()));
         let got = blocking::run(move || ask(&agent, &url)).await;
-        *next = Instant::now() + PAUSE;
-        drop(next);
+        *self.next = Instant::now() + PAUSE;
         let got = got.unwrap_or_else(|error| Err(error.to_string()));
-        let failed = |why: &str| PeerError::HoldersUnreachable(format!("{key}: {}: {}", self.base, escaped(why)));
+        let failed = |why: &str| PeerError::HoldersUnreachable(format!("{key}: {base}: {}", escaped(why)));
         match got {
             Ok(Some(found)) if is_document(key.format, &found.bytes) => Ok(Some(found)),
             Ok(Some(_)) => Err(failed("it answered with something else than the document")),

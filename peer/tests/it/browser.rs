@@ -9,14 +9,16 @@ use p2p_ci::{address::AllowedSources, transport::Dialer};
 use peer::{
     commands::Context,
     destination::Destination,
-    facts::learning::Learner,
-    gateway::{BoundGateway, Fetcher, Gateway, GatewayConfig, Site},
+    facts::learning::{Learner, Others},
+    gateway::{Beyond, BoundGateway, Fetcher, Gateway, GatewayConfig, Site, Upstream},
     known::Memory,
     library::Durability,
+    node::NodeConfig,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::watch,
     task::JoinHandle,
 };
 
@@ -52,6 +54,7 @@ impl Reply {
 pub(crate) struct TestSite {
     pub(crate) peer: TestPeer,
     gateway: Gateway,
+    others: watch::Receiver<Others>,
     learning: JoinHandle<()>,
 }
 
@@ -64,29 +67,56 @@ impl Drop for TestSite {
 impl TestSite {
     /// Serves a folder with these files, and what others have, which `dialer` reaches for.
     pub(crate) async fn start(registry: &TestRegistry, name: &str, files: &[(&str, &[u8])], dialer: &Dialer) -> Self {
-        let peer = TestPeer::start(registry, name, files).await;
+        Self::start_with(registry, name, files, dialer, None).await
+    }
+
+    /// The same, asking `upstream` for what nobody has.
+    pub(crate) async fn start_with(
+        registry: &TestRegistry,
+        name: &str,
+        files: &[(&str, &[u8])],
+        dialer: &Dialer,
+        upstream: Option<&str>,
+    ) -> Self {
+        let config = GatewayConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            allowed: AllowedSources::default(),
+        };
+        let bound = BoundGateway::bind(config).unwrap();
+        let upstream = upstream.map(|url| Upstream::new(&url.parse().unwrap()));
+        let told = |config: &mut NodeConfig| {
+            config.http = Some(bound.address());
+            config.asks_upstream = upstream.is_some();
+        };
+        let peer = TestPeer::start_with(registry, name, files, told).await;
         let context = Context {
             registry: registry.url.clone(),
             dialer: Arc::clone(dialer),
             memory: Memory::default(),
         };
-        let learning = registry.context();
         let library = peer.node.library().clone();
+        let catalogue = peer.node.catalogue().clone();
+        let learner = Learner::new(registry.context(), catalogue.clone(), peer.node.address());
+        let beyond = Beyond::new(upstream, peer.node.address(), bound.address().port(), learner.others());
         let destination = Destination::new(peer.folder.path().to_owned(), Durability::None)
             .await
             .unwrap();
-        let fetcher = Fetcher::new(context, library.clone(), destination, None);
-        let learner = Learner::new(learning, peer.node.catalogue().clone(), peer.node.address());
-        let site = Site::new(library, peer.node.catalogue().clone(), Some(fetcher), learner.others());
-        let config = GatewayConfig {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            allowed: AllowedSources::default(),
-        };
+        let fetcher = Fetcher::new(context, library.clone(), destination, Some(beyond));
+        let others = learner.others();
+        let site = Site::new(library, catalogue, Some(fetcher), others.clone());
         Self {
             peer,
-            gateway: BoundGateway::bind(config).unwrap().serve(site),
+            gateway: bound.serve(site),
+            others,
             learning: tokio::spawn(learner.keep_learning()),
         }
+    }
+
+    /// Waits until it knows so many other sites, of which so many ask another one.
+    pub(crate) async fn knows(&self, gateways: usize, upstreams: usize) {
+        let mut others = self.others.clone();
+        let known = others.wait_for(|others| others.gateways.len() == gateways && others.upstreams.len() == upstreams);
+        drop(within("the other sites", known).await.unwrap());
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

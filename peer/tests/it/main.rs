@@ -32,4 +32,5 @@ mod reading_badly;
 mod support;
 mod swarm;
 mod uploading;
+mod upstream;
 mod wiretap;

@@ -110,6 +110,16 @@ pub(crate) struct TestPeer {
 impl TestPeer {
     /// Shares a folder with these files, and waits until all of them are in the index and can be reached.
     pub(crate) async fn start(registry: &TestRegistry, name: &str, files: &[(&str, &[u8])]) -> Self {
+        Self::start_with(registry, name, files, |_| {}).await
+    }
+
+    /// The same, with further settings.
+    pub(crate) async fn start_with(
+        registry: &TestRegistry,
+        name: &str,
+        files: &[(&str, &[u8])],
+        set: impl FnOnce(&mut NodeConfig),
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         for (file, bytes) in files {
             write_settled(folder.path(), file, bytes);
@@ -117,6 +127,7 @@ impl TestPeer {
         let state = TempDir::new().unwrap();
         let mut config = NodeConfig::new(registry.url.clone());
         config.name = Some(name.parse().unwrap());
+        set(&mut config);
         let library = open_library(folder.path(), state.path());
         let documents = library.snapshot().len();
         assert_eq!(documents, files.len(), "every file is a document");
