@@ -13,14 +13,14 @@ use p2p_ci::{
 
 pub use self::reading::told;
 use self::values::{
-    parse_address, parse_advertised, parse_http, parse_mirrored, parse_network, parse_peer, parse_reference,
-    parse_single, parse_uploads,
+    parse_address, parse_advertised, parse_http, parse_mirrored, parse_network, parse_no_range, parse_peer,
+    parse_reference, parse_uploads,
 };
 use crate::{
     gateway::UpstreamUrl,
     mirror::Compress,
     uploads::UploadRate,
-    wanted::{Wanted, WantedNumber},
+    wanted::{Wanted, WantedWord},
 };
 
 /// The environment's name for the registry.
@@ -190,9 +190,10 @@ pub enum DurabilityArg {
 /// `peer get`.
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// The RFCs, as numbers, ranges or names of files: 9110, rfc9110, 1-10, rfc9110.txt.
+    /// The RFCs, as numbers, ranges or names of files, or as the subseries that they belong to: 9110, rfc9110, 1-10,
+    /// rfc9110.txt, bcp14, std97.
     #[arg(required = true, value_name = "N", allow_negative_numbers = true)]
-    pub ranges: Vec<Wanted>,
+    pub words: Vec<WantedWord>,
     /// The format to get [default: txt, or that of the file names].
     #[arg(long)]
     pub format: Option<Format>,
@@ -249,9 +250,9 @@ pub struct MirrorArgs {
 /// `peer lookup`.
 #[derive(Debug, Args)]
 pub struct LookupArgs {
-    /// The RFCs' numbers.
-    #[arg(required = true, value_name = "N", allow_negative_numbers = true, value_parser = parse_single)]
-    pub numbers: Vec<WantedNumber>,
+    /// The RFCs, as numbers, or as the subseries that they belong to: 9110, bcp14, std97.
+    #[arg(required = true, value_name = "N", allow_negative_numbers = true, value_parser = parse_no_range)]
+    pub words: Vec<WantedWord>,
     /// Only this format.
     #[arg(long)]
     pub format: Option<Format>,

@@ -180,6 +180,10 @@ pub const SPEED_SPAN: Duration = Duration::from_secs(20);
 /// RFCs that one command line may ask for by `get`; more is what `mirror` is for.
 pub const MAX_GET_NUMBERS: usize = 1000;
 
+/// RFCs that one subseries may be said to be: the largest real ones have fewer than ten, and a liar is not to have anybody
+/// download what was not asked for.
+pub const MAX_SUBSERIES_RFCS: usize = 64;
+
 /// How long a holder is asked again whose upload slots are all taken: a slot is free after a few seconds at most, unless
 /// a whole class wants the same series.
 pub const BUSY_PATIENCE: Duration = Duration::from_secs(60);

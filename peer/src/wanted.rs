@@ -1,9 +1,11 @@
-//! RFCs as people ask for them on a command line: `9110`, `rfc9110`, `1-10`, and names of files such as `rfc9110.txt`.
+//! RFCs as people ask for them on a command line: `9110`, `rfc9110`, `1-10`, names of files such as `rfc9110.txt`, and
+//! subseries such as `bcp14`.
 
 use std::str::FromStr;
 
 use p2p_ci::{
     document::{Format, RfcNumber, RfcRange},
+    facts::{Reference, Series},
     text::excerpt,
 };
 
@@ -28,6 +30,15 @@ pub struct WantedNumber {
     pub number: RfcNumber,
     /// The format, where the word is the name of a file.
     pub format: Option<Format>,
+}
+
+/// One word of a command line that asks for RFCs by their numbers, or for those of a subseries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedWord {
+    /// RFCs with these numbers.
+    Numbers(Wanted),
+    /// All RFCs of a subseries, such as BCP 14.
+    Subseries(Reference),
 }
 
 /// Why a word asks for no RFCs: what to write instead.
@@ -71,6 +82,77 @@ impl FromStr for Wanted {
     }
 }
 
+impl WantedWord {
+    /// The format, where the word is the name of a file.
+    #[must_use]
+    pub fn format(&self) -> Option<Format> {
+        match self {
+            Self::Numbers(wanted) => wanted.format,
+            Self::Subseries(_) => None,
+        }
+    }
+
+    /// The RFC or the subseries that is asked for by itself, unless it is a range.
+    #[must_use]
+    pub fn reference(&self) -> Option<Reference> {
+        match self {
+            Self::Numbers(Wanted { range, .. }) => (range.first == range.last).then(|| Reference::to_rfc(range.first)),
+            Self::Subseries(series) => Some(*series),
+        }
+    }
+
+    /// The same, if it is no range.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wanted::single`].
+    pub fn no_range(self, instead: &str) -> Result<Self, WantedError> {
+        match self {
+            Self::Numbers(wanted) => wanted.single(instead).map(|_| self),
+            Self::Subseries(_) => Ok(self),
+        }
+    }
+}
+
+impl FromStr for WantedWord {
+    type Err = WantedError;
+
+    /// Reads whatever [`Wanted`] reads, and subseries as [`Reference`] reads them.
+    fn from_str(text: &str) -> Result<Self, WantedError> {
+        match text.parse::<Reference>() {
+            Ok(reference) if reference.series.is_subseries() => return Ok(Self::Subseries(reference)),
+            Ok(_) | Err(_) => {}
+        }
+        let error = match text.parse() {
+            Ok(wanted) => return Ok(Self::Numbers(wanted)),
+            Err(error) => error,
+        };
+        if let Some(separated) = separated::<Self>(text) {
+            return Err(WantedError(separated));
+        }
+        let begins_with = |name: &str| {
+            let start = text.trim_start().get(..name.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        if Series::ALL
+            .iter()
+            .any(|series| series.is_subseries() && begins_with(series.name()))
+        {
+            let shown = shortened(text);
+            return Err(WantedError(format!(
+                "\"{shown}\" names no subseries; write bcp14, std97 or fyi36"
+            )));
+        }
+        Err(error)
+    }
+}
+
+/// What to write instead of words with commas between them.
+fn separated<T: FromStr>(text: &str) -> Option<String> {
+    let has_many = text.contains(',') && text.split(',').all(|part| part.is_empty() || part.parse::<T>().is_ok());
+    has_many.then(|| format!("separate with spaces: {}", shortened(&text.replace(',', " "))))
+}
+
 /// What was meant by some of the words that make no sense.
 fn advice(text: &str) -> Option<String> {
     // Shown as the number that it is: around one, any white space is read, and some of it acts on a terminal.
@@ -80,12 +162,8 @@ fn advice(text: &str) -> Option<String> {
             "RFC numbers start at 1; write {positive}, or 1-{positive} for all up to it"
         ));
     }
-    if text.split(',').count() > 1
-        && text
-            .split(',')
-            .all(|part| part.is_empty() || part.parse::<Wanted>().is_ok())
-    {
-        return Some(format!("separate with spaces: {}", shortened(&text.replace(',', " "))));
+    if let Some(separated) = separated::<Wanted>(text) {
+        return Some(separated);
     }
     let (first, last) = text.split_once("..")?;
     let last = last.trim_start_matches('=');
@@ -152,6 +230,54 @@ mod tests {
     }
 
     #[test]
+    fn subseries_are_understood() {
+        for (text, shown) in [
+            ("bcp14", "BCP 14"),
+            ("BCP 14", "BCP 14"),
+            ("Std-97", "STD 97"),
+            ("fyi0036", "FYI 36"),
+        ] {
+            let WantedWord::Subseries(reference) = text.parse().unwrap() else {
+                panic!("{text}")
+            };
+            assert_eq!(reference.to_string(), shown);
+        }
+        for text in ["9110", "RFC 9110", "1-10", "rfc9110.txt", "9000-"] {
+            let word: WantedWord = text.parse().unwrap();
+            assert_eq!(word, WantedWord::Numbers(text.parse().unwrap()));
+        }
+        let mistake = |text: &str| text.parse::<WantedWord>().unwrap_err().to_string();
+        for text in [
+            "bcp",
+            "bcpx",
+            "bcp0",
+            "BCP-",
+            "std97.txt",
+            "bcp14-16",
+            "fyi 99999999999",
+        ] {
+            let told = format!("\"{text}\" names no subseries; write bcp14, std97 or fyi36");
+            assert_eq!(mistake(text), told);
+        }
+        assert_eq!(mistake("bcp14,rfc1,2-3"), "separate with spaces: bcp14 rfc1 2-3");
+        // Whatever is no subseries is told as where none can be asked for.
+        for text in [
+            "9110,9111",
+            "1..10",
+            "-5",
+            "rfc5.ps",
+            "ien1",
+            "nic6716",
+            "bc\u{e9}",
+            "\u{1b}bcp1",
+        ] {
+            assert_eq!(mistake(text), text.parse::<Wanted>().unwrap_err().to_string());
+        }
+        let word: WantedWord = "1-10".parse().unwrap();
+        assert!(word.no_range("list shows it").is_err());
+    }
+
+    #[test]
     fn near_misses_are_put_right() {
         assert_eq!(mistake("9110,9111"), "separate with spaces: 9110 9111");
         assert_eq!(mistake("1..10"), "for a range, write 1-10");
@@ -187,7 +313,9 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_typed_is_answered_shortly(text in any_text()) {
-            if let Err(error) = text.parse::<Wanted>() {
+            let word = text.parse::<WantedWord>().map(drop);
+            let series = format!("bcp{text}").parse::<WantedWord>().map(drop);
+            for error in [text.parse::<Wanted>().map(drop), word, series].into_iter().filter_map(Result::err) {
                 let told = error.to_string();
                 prop_assert_eq!(escaped(&told).to_string(), told.clone());
                 prop_assert!(told.len() <= 700, "{}", told);

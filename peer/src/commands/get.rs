@@ -1,14 +1,21 @@
 //! `peer get`: downloads RFCs by their numbers.
 
+mod asked;
+mod failing;
 mod report;
+
+use std::ops::ControlFlow;
 
 use p2p_ci::{
     document::{DocumentKey, Format, RfcNumber, RfcRange},
     shutdown::Signals,
-    text::escaped,
 };
 
-use self::report::report;
+use self::{
+    asked::{Asked, Wishes},
+    failing::{dooms_all, tell_each_failed, tell_failed, tell_interrupted, tell_unknown},
+    report::report,
+};
 use super::{
     Context, blocking, durability_of,
     hints::{Hints, info_tells},
@@ -21,14 +28,13 @@ use crate::{
     error::{Exit, PeerError},
     getter::{Getter, Wish},
     library::StoreError,
-    limits,
     output::{
         Output, human,
         json::{GetObject, SuccessorsObject},
         progress::Progress,
     },
     state::StateDir,
-    wanted::{Wanted, format_of},
+    wanted::{WantedWord, format_of},
 };
 
 /// Downloads each RFC that was asked for, until a signal arrives.
@@ -60,40 +66,19 @@ pub(super) async fn get_all(
     args: &GetArgs,
     interrupted: impl Future<Output = ()>,
 ) -> Result<Exit, PeerError> {
-    let asked = numbers_of(args)?;
-    let told = args
-        .ranges
-        .iter()
-        .map(|wanted| wanted.format.or(args.format).or(Some(Format::Txt)));
+    let told = args.words.iter().map(WantedWord::format);
+    let told = told.map(|format| format.or(args.format).or(Some(Format::Txt)));
     let format = format_of(told, args.format)?.unwrap_or(Format::Txt);
     let mut output = Output::standard(args.target.json);
     tokio::pin!(interrupted);
-    let by_themselves = asked.iter().filter(|asked| !asked.in_range);
-    let hints = Hints::ask(context, by_themselves.map(|asked| asked.number));
-    let opening = async {
-        let download = Download::open(context, args, format, asked.len(), hints).await?;
-        let checked = download.getter.check_holder().await;
-        Ok::<_, PeerError>((download, checked))
-    };
-    let opened = tokio::select! {
-        opened = opening => opened,
+    let begun = tokio::select! {
+        begun = begin(context, args, format, &mut output) => begun?,
         () = &mut interrupted => return Ok(tell_interrupted(&mut output)),
     };
-    let (mut download, checked) = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            tell_failed(&asked, format, &error, &mut output)?;
-            return Err(error);
-        }
+    let (mut download, asked) = match begun {
+        ControlFlow::Continue(begun) => begun,
+        ControlFlow::Break(exit) => return Ok(exit),
     };
-    if let Err(error) = checked {
-        tell_failed(&asked, format, &error, &mut output)?;
-        if dooms_all(&error) {
-            return Err(error);
-        }
-        output.message(&error);
-        return Ok(error.exit());
-    }
     let ended = tokio::select! {
         ended = download.get_each(&asked, &mut output) => Some(ended),
         () = &mut interrupted => None,
@@ -111,32 +96,41 @@ pub(super) async fn get_all(
     Ok(download.tally.exit())
 }
 
-/// Tells programs of each RFC what all of them fail of.
-fn tell_failed(asked: &[Asked], format: Format, error: &PeerError, output: &mut Output) -> Result<(), PeerError> {
-    if !output.is_json() {
-        return Ok(());
-    }
-    asked.iter().try_for_each(|asked| {
-        let key = DocumentKey {
-            number: asked.number,
-            format,
-        };
-        output.object(&GetObject::failed(key, error))
-    })
-}
-
-fn tell_interrupted(output: &mut Output) -> Exit {
-    output.wipe_key();
-    output.message("interrupted; what was saved before is complete");
-    Exit::Interrupted
-}
-
-/// An RFC that was asked for.
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    number: RfcNumber,
-    /// Whether it was asked for as one of a range.
-    in_range: bool,
+/// Finds out what is asked for, and makes ready to get it. Ends the command where the one peer is not there that is to be
+/// asked.
+async fn begin<'a>(
+    context: &Context,
+    args: &'a GetArgs,
+    format: Format,
+    output: &mut Output,
+) -> Result<ControlFlow<Exit, (Download<'a>, Vec<Asked>)>, PeerError> {
+    let wishes = Wishes::by_number(&args.words)?;
+    let hints = match Hints::about(context, &args.words).await {
+        Ok(hints) => hints,
+        Err(error) => {
+            tell_failed(&wishes, format, &error, output)?;
+            return Err(error);
+        }
+    };
+    let wishes = Wishes::knowing(&args.words, &hints, output)?;
+    let tally = tell_unknown(&wishes, &hints, output)?;
+    let asked = wishes.asked;
+    let opened = async {
+        let download = Download::open(context, args, format, asked.len(), hints, tally).await?;
+        let checked = download.getter.check_holder().await;
+        Ok::<_, PeerError>((download, checked))
+    };
+    let error = match opened.await {
+        Ok((download, Ok(()))) => return Ok(ControlFlow::Continue((download, asked))),
+        Ok((_, Err(error))) if !dooms_all(&error) => {
+            tell_each_failed(&asked, format, &error, output)?;
+            output.message(&error);
+            return Ok(ControlFlow::Break(error.exit()));
+        }
+        Ok((_, Err(error))) | Err(error) => error,
+    };
+    tell_each_failed(&asked, format, &error, output)?;
+    Err(error)
 }
 
 /// Downloads of one command line.
@@ -166,6 +160,7 @@ impl<'a> Download<'a> {
         format: Format,
         files: usize,
         hints: Hints,
+        tally: Tally,
     ) -> Result<Self, PeerError> {
         let directory = Directory::open(context.clone(), args.offline_ok).await?;
         let durability = durability_of(&durable(&args.target, files));
@@ -182,7 +177,7 @@ impl<'a> Download<'a> {
             getter: Getter::new(directory.clone(), destination.clone(), wish),
             directory,
             destination,
-            tally: Tally::default(),
+            tally,
             hints,
             got: Vec::new(),
             missing: Vec::new(),
@@ -212,8 +207,8 @@ impl<'a> Download<'a> {
             if !dooms_all(&error) {
                 return Err(error);
             }
-            tell_failed(std::slice::from_ref(asked), self.format, &error, output)?;
-            tell_failed(left.as_slice(), self.format, &error, output)?;
+            tell_each_failed(std::slice::from_ref(asked), self.format, &error, output)?;
+            tell_each_failed(left.as_slice(), self.format, &error, output)?;
             if !self.tally.any_done() {
                 return Err(error);
             }
@@ -309,55 +304,6 @@ impl<'a> Download<'a> {
         output.message(format_args!("{why}; asking the peers known from before instead"));
         self.told_lost = true;
     }
-
-    /// Tells in one line which RFCs of ranges nobody has.
-    fn tell_missing(&self, output: &mut Output) {
-        let [first, ..] = self.missing.as_slice() else {
-            return;
-        };
-        let runs = RfcRange::merged(&self.missing);
-        let who = match &self.args.from {
-            Some(from) => format!("{} does not have", escaped(from)),
-            None => "no active peer has".to_owned(),
-        };
-        let count = human::numbers(&runs);
-        if count == 1 {
-            output.message(format_args!("{who} {}", self.key(first.first)));
-            return;
-        }
-        let format = match self.format {
-            Format::Txt => String::new(),
-            other @ (Format::Html | Format::Pdf | Format::Xml | Format::Json) => format!(" as {other}"),
-        };
-        output.message(format_args!(
-            "{who} {count} of them{format}: {}",
-            human::runs(&runs, human::SHOWN_RUNS)
-        ));
-    }
-
-    /// Tells in one line for which other RFCs there was no room.
-    fn tell_no_room(&self, output: &mut Output) {
-        let others = self.no_room.as_deref().unwrap_or_default();
-        if !others.is_empty() {
-            let runs = human::runs(&RfcRange::merged(others), human::SHOWN_RUNS);
-            output.message(format_args!("nor is there space for {runs}"));
-        }
-    }
-}
-
-/// Whether what failed for one RFC would fail for each, or for most: the registry, or the folder to write to.
-fn dooms_all(error: &PeerError) -> bool {
-    matches!(
-        error,
-        PeerError::Registry { .. }
-            | PeerError::Store(
-                StoreError::NoParent(_)
-                    | StoreError::NotAFolder(_)
-                    | StoreError::NotWritable { .. }
-                    | StoreError::PartFolder(_)
-                    | StoreError::NoFiles(_)
-            )
-    )
 }
 
 /// Files up to which each is forced to the disk by itself: forcing the whole file system once, which is cheaper for
@@ -374,26 +320,5 @@ fn durable(args: &TargetArgs, files: usize) -> TargetArgs {
 
 /// Whether these are more RFCs than one command line may ask for.
 pub(super) fn is_too_much(args: &GetArgs) -> bool {
-    numbers_of(args).is_err()
-}
-
-/// The numbers asked for, bounded.
-fn numbers_of(args: &GetArgs) -> Result<Vec<Asked>, PeerError> {
-    let too_many = || {
-        PeerError::Usage(format!(
-            "more than {} RFCs; `peer mirror` fetches many at once",
-            limits::MAX_GET_NUMBERS
-        ))
-    };
-    let mut numbers = Vec::new();
-    for Wanted { range, .. } in &args.ranges {
-        let count = u64::from(range.last.get() - range.first.get()) + 1;
-        if numbers.len() as u64 + count > limits::MAX_GET_NUMBERS as u64 {
-            return Err(too_many());
-        }
-        let in_range = count > 1;
-        let of_range = (range.first.get()..=range.last.get()).filter_map(RfcNumber::new);
-        numbers.extend(of_range.map(|number| Asked { number, in_range }));
-    }
-    Ok(numbers)
+    Wishes::by_number(&args.words).is_err()
 }

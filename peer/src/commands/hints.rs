@@ -8,9 +8,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Context;
 use crate::{
+    error::PeerError,
     facts::{Catalogue, Chain, inquiry::inquire},
-    limits::{HINT_ASK_PATIENCE, HINT_PATIENCE},
+    limits::{ASK_PATIENCE, HINT_ASK_PATIENCE, HINT_PATIENCE, MAX_SUBSERIES_RFCS},
     output::{Output, human, json::SuccessorsObject},
+    wanted::WantedWord,
 };
 
 /// A question that peers are asked meanwhile, and their answer once it is there. Whoever drops it ends the asking.
@@ -23,20 +25,51 @@ pub(super) struct Hints {
 }
 
 impl Hints {
-    /// Asks what took the place of these RFCs: of the first ones of very many.
-    pub(super) fn ask(context: &Context, numbers: impl IntoIterator<Item = RfcNumber>) -> Self {
-        let numbers: BTreeSet<RfcNumber> = numbers.into_iter().collect();
-        let wanted: Vec<Reference> = numbers
-            .into_iter()
-            .take(shared_limits::MAX_DESCRIBE_REFERENCES)
-            .map(Reference::to_rfc)
-            .collect();
-        let context = context.clone();
-        Self {
-            asking: (!wanted.is_empty()).then(|| asked_for(async move { answer(&context, &wanted).await })),
+    /// Asks about the RFCs that words of a command line name, those of ranges apart. Where some of them are a subseries,
+    /// nothing can be done before that is answered, and so this waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`inquire`], where it is waited for.
+    pub(super) async fn about(context: &Context, words: &[WantedWord]) -> Result<Self, PeerError> {
+        let mut met = BTreeSet::new();
+        let named = words.iter().filter_map(WantedWord::reference);
+        let wanted: Vec<Reference> = named.filter(|reference| met.insert(*reference)).collect();
+        let mut hints = Self {
+            asking: None,
             deadline: Instant::now() + HINT_PATIENCE,
             known: Catalogue::default(),
+        };
+        if wanted.iter().all(|reference| reference.rfc().is_some()) {
+            hints.ask(context, wanted);
+        } else {
+            hints.known = inquire(context, &wanted, true, ASK_PATIENCE).await?.catalogue;
         }
+        Ok(hints)
+    }
+
+    /// Asks meanwhile: about the first ones of very many.
+    fn ask(&mut self, context: &Context, mut wanted: Vec<Reference>) {
+        wanted.truncate(shared_limits::MAX_DESCRIBE_REFERENCES);
+        let context = context.clone();
+        self.asking = (!wanted.is_empty()).then(|| asked_for(async move { answer(&context, &wanted).await }));
+    }
+
+    /// The RFCs of a subseries among the words; none where nobody knows, or somebody is wrong.
+    pub(super) fn members(&self, series: Reference) -> Vec<RfcNumber> {
+        let mut members = self.known.members(series);
+        if members.len() > MAX_SUBSERIES_RFCS {
+            members.clear();
+        }
+        members
+    }
+
+    /// Why nobody knows that.
+    pub(super) fn why_unknown(&self, series: Reference) -> PeerError {
+        PeerError::NotFound(match self.known.members(series).len() {
+            0 => format!("no active peer knows which RFCs {series} is"),
+            many => format!("{series} is said to be {many} RFCs; somebody is wrong"),
+        })
     }
 
     /// Waits for the answer for as long as it is worth it.
@@ -104,6 +137,13 @@ fn obsolete(number: RfcNumber, current: &[RfcNumber], what_to_do: &str) -> Strin
         "RFC {number} is obsolete: {} took its place; {what_to_do}",
         human::rfcs(current)
     )
+}
+
+/// Tells people which RFCs a subseries is.
+pub(super) fn tell_members(series: Reference, members: &[RfcNumber], output: &mut Output) {
+    if !output.is_json() {
+        output.message(format_args!("{series} is {}", human::rfcs(members)));
+    }
 }
 
 /// What tells more about an RFC.

@@ -12,17 +12,17 @@ use p2p_ci::{
 
 use super::{
     Context, JUST_STARTED,
-    hints::{Hints, info_tells},
+    hints::{Hints, info_tells, tell_members},
 };
 use crate::{
     config::LookupArgs,
     error::{Exit, PeerError},
     output::{
         Output,
-        json::{DocumentObject, MissingObject},
+        json::{DocumentObject, MissingObject, UnknownObject},
         screen::Screen,
     },
-    wanted::format_of,
+    wanted::{WantedWord, format_of},
 };
 
 /// Runs the command.
@@ -42,11 +42,9 @@ pub async fn run(context: &Context, args: &LookupArgs) -> Result<Exit, PeerError
 ///
 /// As [`run`].
 pub async fn show(context: &Context, args: &LookupArgs, output: &mut Output) -> Result<Exit, PeerError> {
-    let format = format_of(args.numbers.iter().map(|wanted| wanted.format), args.format)?;
-    let mut seen = HashSet::new();
-    let wanted = args.numbers.iter().map(|wanted| wanted.number);
-    let numbers: Vec<RfcNumber> = wanted.filter(|number| seen.insert(*number)).collect();
-    let mut hints = Hints::ask(context, numbers.iter().copied());
+    let format = format_of(args.words.iter().map(WantedWord::format), args.format)?;
+    let mut hints = Hints::about(context, &args.words).await?;
+    let Named { numbers, unknown } = named(&args.words, &hints, output)?;
     let client = context.connect().await?;
     let mut found = Vec::new();
     // Whether what was not found may be known soon.
@@ -91,9 +89,47 @@ pub async fn show(context: &Context, args: &LookupArgs, output: &mut Output) -> 
     }
     Ok(match found.len() {
         0 => Exit::NotFound,
-        found if found == numbers.len() => Exit::Done,
+        found if found == numbers.len() && unknown == 0 => Exit::Done,
         _ => Exit::Partly,
     })
+}
+
+/// What words ask for.
+pub(super) struct Named {
+    /// Each number once.
+    pub(super) numbers: Vec<RfcNumber>,
+    /// How many subseries there are beside them of which nobody knows what RFCs they are.
+    unknown: usize,
+}
+
+/// What words without ranges ask for, in their order. Tells what subseries are.
+pub(super) fn named(words: &[WantedWord], hints: &Hints, output: &mut Output) -> Result<Named, PeerError> {
+    let (mut seen, mut met) = (HashSet::new(), HashSet::new());
+    let mut named = Named {
+        numbers: Vec::new(),
+        unknown: 0,
+    };
+    let references = words.iter().filter_map(WantedWord::reference);
+    for reference in references.filter(|reference| met.insert(*reference)) {
+        let members = match reference.rfc() {
+            Some(number) => vec![number],
+            None => hints.members(reference),
+        };
+        if members.is_empty() {
+            let error = hints.why_unknown(reference);
+            if output.is_json() {
+                output.object(&UnknownObject::new(reference, None, &error))?;
+            }
+            output.message(error);
+            named.unknown += 1;
+        } else if reference.rfc().is_none() {
+            tell_members(reference, &members, output);
+        }
+        named
+            .numbers
+            .extend(members.into_iter().filter(|number| seen.insert(*number)));
+    }
+    Ok(named)
 }
 
 /// The sentence for an RFC that no active peer has.

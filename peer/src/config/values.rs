@@ -12,7 +12,7 @@ use p2p_ci::{
     limits::LOWEST_PEER_PORT,
 };
 
-use crate::wanted::{Wanted, WantedError, WantedNumber, shortened};
+use crate::wanted::{Wanted, WantedError, WantedNumber, WantedWord, shortened};
 
 /// Where documents are to be served.
 pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
@@ -63,10 +63,21 @@ pub(super) fn parse_reference(text: &str) -> Result<Reference, String> {
 }
 
 /// One RFC.
-pub(super) fn parse_single(text: &str) -> Result<WantedNumber, String> {
+fn parse_single(text: &str) -> Result<WantedNumber, String> {
     let wanted: Wanted = text.parse().map_err(|error: WantedError| error.to_string())?;
-    let single = wanted.single(&format!("`peer list {}` shows ranges", wanted.range));
-    single.map_err(|error| error.to_string())
+    wanted.single(&list_shows(wanted)).map_err(|error| error.to_string())
+}
+
+/// RFCs whose holders can be told apart.
+pub(super) fn parse_no_range(text: &str) -> Result<WantedWord, WantedError> {
+    match text.parse()? {
+        word @ WantedWord::Numbers(wanted) => word.no_range(&list_shows(wanted)),
+        word @ WantedWord::Subseries(_) => Ok(word),
+    }
+}
+
+fn list_shows(wanted: Wanted) -> String {
+    format!("`peer list {}` shows ranges", wanted.range)
 }
 
 /// What is to be mirrored; a folder where a number should be was meant for `--to`.

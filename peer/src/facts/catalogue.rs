@@ -145,13 +145,17 @@ impl Catalogue {
         self.facts.keys().rev().filter_map(|number| self.get(*number))
     }
 
-    /// The RFCs of a subseries, such as BCP 14, ascending.
+    /// The RFCs of a subseries, such as BCP 14, ascending. The text of an RFC says for ever that it is one of them; where
+    /// nothing else says so, it counts until something takes its place.
     #[must_use]
     pub fn members(&self, series: Reference) -> Vec<RfcNumber> {
-        let members = self.members.get(&series);
-        members
-            .map(|members| members.iter().copied().collect())
-            .unwrap_or_default()
+        let still = |number: &RfcNumber| self.source(*number) != Some(Source::Text) || !self.is_obsolete(*number);
+        let members = self.members.get(&series).into_iter().flatten();
+        members.copied().filter(still).collect()
+    }
+
+    fn is_obsolete(&self, number: RfcNumber) -> bool {
+        !self.successors(number).is_empty()
     }
 
     /// The subseries that RFCs belong to, ascending.
@@ -306,6 +310,25 @@ mod tests {
         never.issued = None;
         assert!(catalogue.learn(never, NOW));
         assert_eq!((catalogue.members(bcp), catalogue.all_subseries().count()), (vec![], 0));
+    }
+
+    #[test]
+    fn who_says_of_itself_that_it_is_of_a_subseries_is_until_something_takes_its_place() {
+        let bcp: Reference = "BCP78".parse().unwrap();
+        let member = |value: u32, source: Source, obsoletes: &[u32], obsoleted_by: &[u32]| {
+            let mut facts = facts(value, 1, obsoletes, obsoleted_by);
+            facts.source = source;
+            facts.issued.as_mut().unwrap().also = vec![bcp];
+            facts
+        };
+        let all = [
+            member(3978, Source::Text, &[], &[]),
+            member(4748, Source::Text, &[3978], &[]),
+            member(5378, Source::Text, &[4748], &[]),
+            member(5379, Source::Record, &[], &[5380]),
+        ];
+        assert_eq!(values(&catalogue(&all[..1]).members(bcp)), [3978]);
+        assert_eq!(values(&catalogue(&all).members(bcp)), [5378, 5379]);
     }
 
     proptest! {

@@ -18,7 +18,7 @@ pub use self::{
     info::InfoObject,
     objects::{
         DocumentObject, ErrorObject, GiverObject, HolderObject, JoinEvent, MirrorObject, MirrorSummary, MissingObject,
-        PeerObject, SuccessorsObject,
+        PeerObject, SuccessorsObject, UnknownObject,
     },
     watch::{WatchLine, WatchObject},
 };

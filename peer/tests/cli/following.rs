@@ -82,7 +82,7 @@ async fn programs_are_told_in_the_objects() {
     let (none, successors) = ([json!([]), json!([])], [json!([7230, 7231]), json!([9110, 9112])]);
     let expected = [successors.clone(), none.clone(), none.clone(), none];
     let is_told = |ran: &Ran| ran.code == Some(6) && fields(ran) == expected;
-    let ran = told(&cluster, &get("2616 9110 2615-2616 --json", &to), is_told).await;
+    let ran = told(&cluster, &get("2616 9110 7229-7230 --json", &to), is_told).await;
     assert!(!ran.stderr.contains("obsolete"), "{ran:#?}");
     // The text and the record.
     let is_told = |ran: &Ran| ran.code == Some(0) && fields(ran) == [successors.clone(), successors.clone()];

@@ -24,6 +24,7 @@ mod records;
 mod registries;
 mod sharing;
 mod site;
+mod subseries;
 mod support;
 mod terminal;
 mod usage;

@@ -83,6 +83,25 @@ async fn mistakes_are_told_with_exit_code_2() {
 }
 
 #[tokio::test]
+async fn what_is_nearly_a_subseries_is_told_how_to_write_one() {
+    let table: [(&[&str], &str); 7] = [
+        (
+            &["get", "bcpx"],
+            "\"bcpx\" names no subseries; write bcp14, std97 or fyi36",
+        ),
+        (&["get", "bcp"], "\"bcp\" names no subseries"),
+        (&["get", "bcp0"], "\"bcp0\" names no subseries"),
+        (&["get", "BCP", "14"], "\"BCP\" names no subseries"),
+        (&["get", "bcp14,std97"], "separate with spaces: bcp14 std97"),
+        (&["get", "ien1"], "\"ien1\" is no RFC number"),
+        (&["lookup", "std\u{1b}[2J"], "names no subseries"),
+    ];
+    for (args, what) in table {
+        told(&run(peer().args(args)).await.exits(2), what);
+    }
+}
+
+#[tokio::test]
 async fn help_tells_everything_with_exit_code_0() {
     let ran = run(peer().arg("--help")).await.exits(0);
     for command in [

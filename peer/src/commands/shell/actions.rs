@@ -23,7 +23,7 @@ use crate::{
         hints::{Hints, info_tells},
         join::sentence,
         list::Listing,
-        lookup::{nobody_has, show_documents},
+        lookup::{named, nobody_has, show_documents},
         peers,
     },
     config::{GetArgs, StateArgs, TargetArgs},
@@ -31,7 +31,7 @@ use crate::{
     limits,
     output::Output,
     uplink::{LinkState, NodeEvent},
-    wanted::{WantedNumber, format_of},
+    wanted::{WantedNumber, WantedWord, format_of},
 };
 
 impl Shell {
@@ -169,11 +169,11 @@ impl Shell {
 
     /// `lookup`: which other peers have an RFC.
     async fn lookup(&self, lookup: &LookupVerb, output: &mut Output) -> Result<(), PeerError> {
-        let format = format_of(lookup.numbers.iter().map(|wanted| wanted.format), lookup.format)?;
-        let mut hints = Hints::ask(&self.context, lookup.numbers.iter().map(|wanted| wanted.number));
+        let format = format_of(lookup.words.iter().map(WantedWord::format), lookup.format)?;
+        let mut hints = Hints::about(&self.context, &lookup.words).await?;
         let mut found = Vec::new();
         let mut converging = false;
-        for &WantedNumber { number, .. } in &lookup.numbers {
+        for number in named(&lookup.words, &hints, output)?.numbers {
             let query = LookupQuery {
                 number,
                 format,
@@ -248,7 +248,7 @@ impl Shell {
     /// `download`: gets RFCs into the shared folder.
     async fn download(&self, download: DownloadVerb) -> Result<(), PeerError> {
         let args = GetArgs {
-            ranges: download.ranges,
+            words: download.words,
             format: download.format,
             from: download.from,
             sha256: download.sha256,

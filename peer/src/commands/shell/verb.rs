@@ -12,11 +12,12 @@ use clap::{
 use p2p_ci::{
     digest::DigestPrefix,
     document::{Format, RfcNumber},
+    facts::Series,
     registry_url::RegistryUrl,
     text::excerpt,
 };
 
-use crate::wanted::{Wanted, WantedError, WantedNumber};
+use crate::wanted::{Wanted, WantedError, WantedNumber, WantedWord};
 
 /// A line of the shell.
 #[derive(Debug, Parser)]
@@ -79,9 +80,9 @@ pub enum Verb {
 /// `lookup`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct LookupVerb {
-    /// The RFCs' numbers.
-    #[arg(required = true, value_name = "N", allow_negative_numbers = true, value_parser = parse_single)]
-    pub numbers: Vec<WantedNumber>,
+    /// The RFCs, as numbers or subseries: 9110, bcp14.
+    #[arg(required = true, value_name = "N", allow_negative_numbers = true, value_parser = parse_no_range)]
+    pub words: Vec<WantedWord>,
     /// Only this format.
     #[arg(long)]
     pub format: Option<Format>,
@@ -101,9 +102,9 @@ pub struct ListVerb {
 /// `download`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct DownloadVerb {
-    /// The RFCs, as numbers, ranges or names of files: 9110, 1-10, rfc9110.txt.
+    /// The RFCs, as numbers, ranges, names of files or subseries: 9110, 1-10, rfc9110.txt, bcp14.
     #[arg(required = true, value_name = "N", allow_negative_numbers = true)]
-    pub ranges: Vec<Wanted>,
+    pub words: Vec<WantedWord>,
     /// The format to get [default: txt, or that of the file names].
     #[arg(long)]
     pub format: Option<Format>,
@@ -118,9 +119,11 @@ pub struct DownloadVerb {
     pub force: bool,
 }
 
-fn parse_single(text: &str) -> Result<WantedNumber, WantedError> {
-    let wanted: Wanted = text.parse()?;
-    wanted.single(&format!("list {} shows ranges", wanted.range))
+fn parse_no_range(text: &str) -> Result<WantedWord, WantedError> {
+    match text.parse()? {
+        word @ WantedWord::Numbers(wanted) => word.no_range(&format!("list {} shows ranges", wanted.range)),
+        word @ WantedWord::Subseries(_) => Ok(word),
+    }
 }
 
 fn parse_own(text: &str) -> Result<WantedNumber, WantedError> {
@@ -267,7 +270,7 @@ fn arguments(verb: &clap::Command) -> String {
 }
 
 /// The words of a line. Quotes keep spaces together; a backslash keeps the next character as it is, except within
-/// single quotes. `RFC 9110` is one word, because people write it so.
+/// single quotes. `RFC 9110` is one word, because people write it so; and `BCP 14`, where subseries can be asked for.
 fn words(line: &str) -> Result<Vec<String>, &'static str> {
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;
@@ -298,13 +301,23 @@ fn words(line: &str) -> Result<Vec<String>, &'static str> {
     Ok(joined(words))
 }
 
-/// Joins `RFC` and a number that follows it.
+/// Verbs that take subseries. Others take files, which may be called like that.
+const OF_SUBSERIES: [&str; 3] = ["lookup", "download", "get"];
+
+/// Joins the name of a series and a number that follows it.
 fn joined(words: Vec<String>) -> Vec<String> {
+    let takes_subseries = words.first().is_some_and(|verb| OF_SUBSERIES.contains(&verb.as_str()));
+    let is_series = |word: &str| {
+        Series::ALL
+            .into_iter()
+            .filter(|series| *series == Series::Rfc || takes_subseries && series.is_subseries())
+            .any(|series| series.name().eq_ignore_ascii_case(word))
+    };
     let mut joined: Vec<String> = Vec::new();
     for word in words {
         let starts_with_digit = word.starts_with(|c: char| c.is_ascii_digit());
         match joined.last_mut() {
-            Some(last) if last.eq_ignore_ascii_case("rfc") && starts_with_digit => last.push_str(&word),
+            Some(last) if is_series(last) && starts_with_digit => last.push_str(&word),
             _ => joined.push(word),
         }
     }

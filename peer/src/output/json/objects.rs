@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use p2p_ci::{
     document::{Document, Format, RfcNumber},
+    facts::Reference,
     identity::SessionId,
     message::{DocumentEntry, Holder, PeerInfo, Reachability},
 };
 use serde::Serialize;
 
+use super::get::GetOutcome;
 use crate::{error::PeerError, output::human};
 
 /// A document with peers that hold it: what `lookup` and `list` print.
@@ -99,6 +101,32 @@ impl MissingObject {
         Self {
             number: number.get(),
             format: format.map(Format::extension),
+            error: ErrorObject::from(error),
+        }
+    }
+}
+
+/// A subseries of which nobody knows what RFCs it is: what `get` and `lookup` print in place of them.
+#[derive(Debug, Serialize)]
+pub struct UnknownObject {
+    /// `BCP14`.
+    subseries: String,
+    /// `null`.
+    number: Option<u32>,
+    /// Only of `get`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<GetOutcome>,
+    error: ErrorObject,
+}
+
+impl UnknownObject {
+    /// A subseries, how getting it ended if somebody did, and why nothing can be told of it.
+    #[must_use]
+    pub fn new(subseries: Reference, outcome: Option<GetOutcome>, error: &PeerError) -> Self {
+        Self {
+            subseries: subseries.unpadded(),
+            number: None,
+            outcome,
             error: ErrorObject::from(error),
         }
     }

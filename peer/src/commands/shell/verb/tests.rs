@@ -47,17 +47,11 @@ fn lines_are_verbs_with_arguments() {
                 .into()
         }
     );
-    let Verb::Download(download) = verb("get 1-3 RFC 9110 --from alice --force") else {
+    let Verb::Download(download) = verb("get 1-3 RFC 9110 BCP 14 std97 --from alice --force") else {
         panic!()
     };
-    assert_eq!(
-        download
-            .ranges
-            .iter()
-            .map(|wanted| wanted.range.to_string())
-            .collect::<Vec<_>>(),
-        ["1-3", "9110"]
-    );
+    let words = ["1-3", "9110", "bcp14", "std97"].map(|word| word.parse().unwrap());
+    assert_eq!(download.words, words);
     assert_eq!(
         (download.from.as_deref(), download.force, download.format),
         (Some("alice"), true, None)
@@ -80,6 +74,23 @@ fn paths_may_hold_spaces() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn subseries_are_joined_where_they_can_be_asked_for() {
+    let Verb::Lookup(lookup) = verb("lookup BCP 14 7") else {
+        panic!()
+    };
+    assert_eq!(lookup.words, ["bcp14", "7"].map(|word| word.parse().unwrap()));
+    assert_eq!(
+        verb("add std 97"),
+        Verb::Add {
+            path: "std".into(),
+            number: Some(number(97))
+        }
+    );
+    assert!(mistaken("query BCP 14").contains("is no RFC number"));
+    assert!(mistaken("get BCP").contains("names no subseries"));
 }
 
 #[test]
