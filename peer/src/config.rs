@@ -203,6 +203,9 @@ pub struct GetArgs {
     /// Only the document whose digest starts with these digits.
     #[arg(long, value_name = "PREFIX")]
     pub sha256: Option<DigestPrefix>,
+    /// Instead of an obsolete RFC, gets those that took its place, followed to today.
+    #[arg(long, conflicts_with = "sha256")]
+    pub follow: bool,
     /// Asks the peers that are known from before where the registry cannot be reached, or has just started and knows nobody
     /// yet; `--offline-ok=false` does not.
     #[arg(

@@ -180,6 +180,10 @@ pub const SPEED_SPAN: Duration = Duration::from_secs(20);
 /// RFCs that one command line may ask for by `get`; more is what `mirror` is for.
 pub const MAX_GET_NUMBERS: usize = 1000;
 
+/// RFCs that those of one command line may lead to where what took their place is got instead: real ones lead to fewer than
+/// they are, but for a few.
+pub const MAX_FOLLOWED_NUMBERS: usize = 2 * MAX_GET_NUMBERS;
+
 /// RFCs that one subseries may be said to be: the largest real ones have fewer than ten, and a liar is not to have anybody
 /// download what was not asked for.
 pub const MAX_SUBSERIES_RFCS: usize = 64;

@@ -47,6 +47,17 @@ pub enum WantedWord {
 pub struct WantedError(String);
 
 impl Wanted {
+    /// Each of the numbers, ascending: as many as there can be where the range is open.
+    pub fn each(&self) -> impl Iterator<Item = RfcNumber> + use<> {
+        (self.range.first.get()..=self.range.last.get()).filter_map(RfcNumber::new)
+    }
+
+    /// Whether it asks for several RFCs.
+    #[must_use]
+    pub fn is_range(&self) -> bool {
+        self.range.first != self.range.last
+    }
+
     /// The single RFC that is asked for.
     ///
     /// # Errors
@@ -54,12 +65,11 @@ impl Wanted {
     /// When it is a range, with `instead` as what to do.
     pub fn single(self, instead: &str) -> Result<WantedNumber, WantedError> {
         let Self { range, format } = self;
-        if range.first == range.last {
-            let number = range.first;
-            Ok(WantedNumber { number, format })
-        } else {
-            Err(WantedError(format!("{range} is a range; {instead}")))
+        if self.is_range() {
+            return Err(WantedError(format!("{range} is a range; {instead}")));
         }
+        let number = range.first;
+        Ok(WantedNumber { number, format })
     }
 }
 
@@ -96,7 +106,7 @@ impl WantedWord {
     #[must_use]
     pub fn reference(&self) -> Option<Reference> {
         match self {
-            Self::Numbers(Wanted { range, .. }) => (range.first == range.last).then(|| Reference::to_rfc(range.first)),
+            Self::Numbers(wanted) => (!wanted.is_range()).then(|| Reference::to_rfc(wanted.range.first)),
             Self::Subseries(series) => Some(*series),
         }
     }

@@ -2,6 +2,7 @@
 
 mod asked;
 mod failing;
+mod following;
 mod report;
 
 use std::ops::ControlFlow;
@@ -14,19 +15,17 @@ use p2p_ci::{
 use self::{
     asked::{Asked, Wishes},
     failing::{dooms_all, tell_each_failed, tell_failed, tell_interrupted, tell_unknown},
+    following::Known,
     report::report,
 };
-use super::{
-    Context, blocking, durability_of,
-    hints::{Hints, info_tells},
-    tally::Tally,
-};
+use super::{Context, blocking, durability_of, hints::Hints, tally::Tally};
 use crate::{
     config::{DurabilityArg, GetArgs, TargetArgs},
     destination::Destination,
     directory::Directory,
     error::{Exit, PeerError},
     getter::{Getter, Wish},
+    known::Memory,
     library::StoreError,
     output::{
         Output, human,
@@ -88,9 +87,10 @@ pub(super) async fn get_all(
         Some(ended) => ended?,
         None => return Ok(tell_interrupted(&mut output)),
     }
+    let what_to_do = |_| "--follow gets those".to_owned();
     // All is done, so that there is nothing to interrupt.
     tokio::select! {
-        () = download.hints.tell(&download.got, info_tells, &mut output) => {}
+        () = download.hints.tell(&download.got, what_to_do, &mut output) => {}
         () = &mut interrupted => {}
     }
     Ok(download.tally.exit())
@@ -104,15 +104,24 @@ async fn begin<'a>(
     format: Format,
     output: &mut Output,
 ) -> Result<ControlFlow<Exit, (Download<'a>, Vec<Asked>)>, PeerError> {
-    let wishes = Wishes::by_number(&args.words)?;
-    let hints = match Hints::about(context, &args.words).await {
+    let wishes = Wishes::new(&args.words, None)?;
+    let mut asking = context.clone();
+    if !args.offline_ok {
+        asking.memory = Memory::default();
+    }
+    let hints = match Hints::about(&asking, &args.words, args.follow).await {
         Ok(hints) => hints,
         Err(error) => {
             tell_failed(&wishes, format, &error, output)?;
             return Err(error);
         }
     };
-    let wishes = Wishes::knowing(&args.words, &hints, output)?;
+    let mut known = Known {
+        hints: &hints,
+        follows: args.follow,
+        output,
+    };
+    let wishes = Wishes::new(&args.words, Some(&mut known))?;
     let tally = tell_unknown(&wishes, &hints, output)?;
     let asked = wishes.asked;
     let opened = async {
@@ -143,7 +152,7 @@ struct Download<'a> {
     tally: Tally,
     /// What took the place of those RFCs that were asked for by themselves.
     hints: Hints,
-    /// Those of them that were got.
+    /// Those of them that were got, unless what took their place was got instead and that was told.
     got: Vec<RfcNumber>,
     /// RFCs of ranges that nobody has, which people are told together.
     missing: Vec<RfcRange>,
@@ -288,7 +297,9 @@ impl<'a> Download<'a> {
         if asked.in_range {
             return SuccessorsObject::default();
         }
-        self.got.push(asked.number);
+        if !self.args.follow {
+            self.got.push(asked.number);
+        }
         if output.is_json() {
             self.hints.object(asked.number).await
         } else {
@@ -320,5 +331,5 @@ fn durable(args: &TargetArgs, files: usize) -> TargetArgs {
 
 /// Whether these are more RFCs than one command line may ask for.
 pub(super) fn is_too_much(args: &GetArgs) -> bool {
-    Wishes::by_number(&args.words).is_err()
+    Wishes::new(&args.words, None).is_err()
 }

@@ -25,25 +25,33 @@ pub(super) struct Hints {
 }
 
 impl Hints {
-    /// Asks about the RFCs that words of a command line name, those of ranges apart. Where some of them are a subseries,
-    /// nothing can be done before that is answered, and so this waits for it.
+    /// Asks about the RFCs that words of a command line name: those of ranges only if they are to be `followed`. That, and
+    /// what subseries are, must be known before anything else can be done, and so it is waited for.
     ///
     /// # Errors
     ///
     /// As [`inquire`], where it is waited for.
-    pub(super) async fn about(context: &Context, words: &[WantedWord]) -> Result<Self, PeerError> {
+    pub(super) async fn about(context: &Context, words: &[WantedWord], followed: bool) -> Result<Self, PeerError> {
         let mut met = BTreeSet::new();
-        let named = words.iter().filter_map(WantedWord::reference);
-        let wanted: Vec<Reference> = named.filter(|reference| met.insert(*reference)).collect();
+        let mut wanted: Vec<Reference> = Vec::new();
+        let mut is_needed = followed;
+        for word in words {
+            let named: Vec<Reference> = match word {
+                WantedWord::Numbers(numbers) if followed => numbers.each().map(Reference::to_rfc).collect(),
+                WantedWord::Numbers(_) | WantedWord::Subseries(_) => word.reference().into_iter().collect(),
+            };
+            is_needed |= matches!(word, WantedWord::Subseries(_));
+            wanted.extend(named.into_iter().filter(|reference| met.insert(*reference)));
+        }
         let mut hints = Self {
             asking: None,
             deadline: Instant::now() + HINT_PATIENCE,
             known: Catalogue::default(),
         };
-        if wanted.iter().all(|reference| reference.rfc().is_some()) {
-            hints.ask(context, wanted);
-        } else {
+        if is_needed {
             hints.known = inquire(context, &wanted, true, ASK_PATIENCE).await?.catalogue;
+        } else {
+            hints.ask(context, wanted);
         }
         Ok(hints)
     }
@@ -53,6 +61,11 @@ impl Hints {
         wanted.truncate(shared_limits::MAX_DESCRIBE_REFERENCES);
         let context = context.clone();
         self.asking = (!wanted.is_empty()).then(|| asked_for(async move { answer(&context, &wanted).await }));
+    }
+
+    /// What an RFC leads to today, as far as is known by now.
+    pub(super) fn chain(&self, number: RfcNumber) -> Chain {
+        self.known.chain(number)
     }
 
     /// The RFCs of a subseries among the words; none where nobody knows, or somebody is wrong.
@@ -153,7 +166,24 @@ pub(super) fn info_tells(number: RfcNumber) -> String {
 
 /// The sentence for an RFC that is said to have taken the place of what took its place.
 pub(super) fn circular(number: RfcNumber) -> String {
-    format!("RFC {number}: what is said to have taken its place leads back to itself; somebody is wrong")
+    format!("{}; somebody is wrong", leads_back(number))
+}
+
+/// Its beginning.
+pub(super) fn leads_back(number: RfcNumber) -> String {
+    format!("RFC {number}: what is said to have taken its place leads back to itself")
+}
+
+#[cfg(test)]
+impl Hints {
+    /// What is known without asking anybody.
+    pub(super) fn knowing(known: Catalogue) -> Self {
+        Self {
+            asking: None,
+            deadline: Instant::now(),
+            known,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     prompt::typed,
-    records::{record, repeated, text, told},
+    records::{names, record, repeated, text, told},
     support::{Cluster, Joined, Ran, peer, run},
 };
 
@@ -54,10 +54,12 @@ async fn what_took_its_place_is_told_of_an_rfc_that_was_asked_for_by_itself() {
     let _alice = sharing_all(&cluster).await;
     let to = cluster.dir.path().join("to");
 
-    let obsolete = format!("{OBSOLETE}`peer info 2616` tells more\n");
-    let is_told = |ran: &Ran| ran.code == Some(0) && ran.stderr == obsolete;
-    told(&cluster, &get("2616 9110 2616", &to), is_told).await;
-    told(&cluster, "lookup 2616 9110 2616", is_told).await;
+    let is = |what: &str| {
+        let expected = format!("{OBSOLETE}{what}\n");
+        move |ran: &Ran| ran.code == Some(0) && ran.stderr == expected
+    };
+    told(&cluster, &get("2616 9110 2616", &to), is("--follow gets those")).await;
+    told(&cluster, "lookup 2616 9110 2616", is("`peer info 2616` tells more")).await;
     let ran = cluster.run(&get("2615-2617", &to)).await.exits(6);
     assert!(!ran.stderr.contains("obsolete"), "{ran:#?}");
     // What was there already is told of as well, what was not got is not.
@@ -117,6 +119,81 @@ async fn a_circle_is_told_in_one_sentence() {
 }
 
 #[tokio::test]
+async fn what_took_its_place_is_got_instead() {
+    let cluster = Cluster::start().await;
+    let _alice = sharing_all(&cluster).await;
+    let to = |name: &str| cluster.dir.path().join(name);
+
+    let ran = cluster.run(&get("2616 --follow", &to("a"))).await.exits(0);
+    assert_eq!(
+        ran.stderr,
+        "RFC 2616 is obsolete: getting RFC 9110, RFC 9112, which took its place\n"
+    );
+    assert_eq!(names(&to("a")), ["rfc9110.txt", "rfc9112.txt"]);
+    let ran = cluster
+        .run(&get("9112 rfc2616.txt --follow --from alice --json", &to("b")))
+        .await
+        .exits(0);
+    let numbers: Vec<_> = ran.objects().iter().map(|object| object["number"].clone()).collect();
+    assert_eq!(numbers, [9112, 9110], "none is got twice: {ran:#?}");
+    assert_eq!(ran.objects()[1]["current"], json!([]));
+    // What is current, and what nobody knows, is got as asked for.
+    let ran = cluster.run(&get("9110 4711 --follow", &to("c"))).await.exits(6);
+    assert!(!ran.stderr.contains("obsolete"), "{ran:#?}");
+    assert_eq!(names(&to("c")), ["rfc9110.txt"]);
+
+    // Those of ranges are told together, of however many questions they are.
+    let ran = cluster.run(&get("2550-2650 7230 --follow", &to("d"))).await.exits(6);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "obsolete among 2550-2650: 2616; what took over is got instead",
+            "RFC 7230 is obsolete: getting RFC 9112, which took its place",
+            "no active peer has 100 of them: 2550-2615, 2617-2650"
+        ]
+    );
+    assert_eq!(names(&to("d")), ["rfc9110.txt", "rfc9112.txt"]);
+}
+
+#[tokio::test]
+async fn what_leads_nowhere_is_got_as_asked_for() {
+    let cluster = Cluster::start().await;
+    let files = [
+        ("rfc1.json", record(1, "One", &[], &["RFC0002"], &[])),
+        ("rfc2.json", record(2, "Two", &[], &["RFC0001"], &["BCP0099"])),
+        ("rfc4.json", record(4, "Four", &[], &["RFC0005"], &["BCP0098"])),
+        ("rfc5.json", record(5, "Five", &[], &[], &[])),
+    ];
+    let _alice = sharing(&cluster, "alice", &files).await;
+    let is_known = |ran: &Ran| ran.stdout.matches("abstract").count() == 4;
+    told(&cluster, "info 1 2 4 5 --json", is_known).await;
+    let to = |name: &str| cluster.dir.path().join(name);
+    let ran = cluster
+        .run(&get("1 bcp99 bcp98 --follow --format json", &to("a")))
+        .await
+        .exits(0);
+    let told: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(
+        told,
+        [
+            "RFC 1: what is said to have taken its place leads back to itself; it is got as asked for",
+            "BCP 99 is RFC 2",
+            "RFC 2: what is said to have taken its place leads back to itself; it is got as asked for",
+            "BCP 98 is RFC 4",
+            "RFC 4 is obsolete: getting RFC 5, which took its place",
+        ]
+    );
+    assert_eq!(names(&to("a")), ["rfc1.json", "rfc2.json", "rfc5.json"]);
+    let ran = cluster.run(&get("1-2 --follow --format json", &to("b"))).await.exits(0);
+    assert_eq!(
+        ran.stderr,
+        "among 1-2, what is said to have taken over leads back to where it began; got as asked for: 1-2\n"
+    );
+    assert_eq!(names(&to("b")), ["rfc1.json", "rfc2.json"]);
+}
+
+#[tokio::test]
 async fn the_shell_tells_it_too() {
     let cluster = Cluster::start().await;
     let _alice = sharing_all(&cluster).await;
@@ -124,6 +201,9 @@ async fn the_shell_tells_it_too() {
     let ask = async || typed(&cluster, &dora, "lookup 2616\nget 2616\n").await;
     let is_told = |ran: &Ran| ran.code == Some(0) && ran.stderr.matches(OBSOLETE).count() == 2;
     repeated(ask, is_told).await;
+    let erin = cluster.folder("erin", &[]);
+    typed(&cluster, &erin, "get 2616 --follow\n").await.exits(0);
+    assert_eq!(names(&erin), ["rfc9110.txt", "rfc9112.txt"]);
 }
 
 #[tokio::test]
@@ -160,18 +240,31 @@ async fn without_a_registry_those_who_are_known_tell_it() {
     let Cluster { registry, dir } = cluster;
     let url = format!("http://{}", registry.local_addr());
     registry.shutdown().await;
-    let ask = async || {
+    let offline = async |args: &str| {
         let mut command = peer();
         command.env("P2PCI_STATE_DIR", dir.path().join("state"));
-        run(command
-            .args(["--registry", &url])
-            .args(get("2616", &to).split_whitespace()))
-        .await
+        run(command.args(["--registry", &url]).args(args.split_whitespace())).await
     };
-    let ran = repeated(ask, |ran| ran.code == Some(0) && ran.stderr.contains(OBSOLETE)).await;
+    let args = get("2616", &to);
+    let is_told = |ran: &Ran| ran.code == Some(0) && ran.stderr.contains(OBSOLETE);
+    let ran = repeated(async || offline(&args).await, is_told).await;
     assert_eq!(
         ran.stderr.lines().count(),
         2,
         "that, and that the registry is lost: {ran:#?}"
     );
+    let followed = dir.path().join("followed");
+    let ran = offline(&get("2616 --follow", &followed)).await.exits(0);
+    assert!(ran.stderr.contains("cannot reach the registry"), "{ran:#?}");
+    assert_eq!(names(&followed), ["rfc9110.txt", "rfc9112.txt"]);
+    let refused = get("2616 --follow --offline-ok=false --json", &dir.path().join("refused"));
+    let ran = offline(&refused).await.exits(4);
+    let [object] = &ran.objects()[..] else {
+        panic!("{ran:#?}")
+    };
+    assert_eq!(
+        (&object["number"], &object["error"]["reason"]),
+        (&json!(2616), &json!("REGISTRY_UNREACHABLE"))
+    );
+    assert_eq!(ran.stderr.lines().count(), 1, "nobody is asked: {ran:#?}");
 }

@@ -1,6 +1,6 @@
 //! Files with facts about RFCs, for tests of what peers tell about them.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use serde_json::json;
 use tokio::time::Instant;
@@ -26,6 +26,15 @@ pub(crate) fn text(number: u32, obsoletes: &str) -> String {
          Obsoletes: {obsoletes}                                             June 2022\n\
          Category: Standards Track\n\n\n                    A Later Title\n\nAbstract\n\n   What it says.\n\n1.  Text\n"
     )
+}
+
+/// The names of RFCs in a folder.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("rfc")).collect();
+    names.sort();
+    names
 }
 
 /// Asks until the answer is as it should be: peers read what they share after they have announced it, and what is only

@@ -1,12 +1,10 @@
 //! `get` and `lookup` of subseries: BCP 14 and the like are the RFCs that somebody says they are.
 
-use std::{fs, path::Path};
-
 use serde_json::json;
 
 use crate::{
     prompt::typed,
-    records::{record, told},
+    records::{names, record, told},
     support::{Cluster, Joined, Ran, TEXT},
 };
 
@@ -26,14 +24,6 @@ async fn sharing(cluster: &Cluster) -> Joined {
     let is_known = |ran: &Ran| ran.stdout.contains("BCP 14 is RFC 2119, RFC 8174\n") && ran.code == Some(0);
     told(cluster, "info bcp14 std97", is_known).await;
     alice
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = names.filter(|name| name.starts_with("rfc")).collect();
-    names.sort();
-    names
 }
 
 #[tokio::test]

@@ -83,8 +83,13 @@ async fn mistakes_are_told_with_exit_code_2() {
 }
 
 #[tokio::test]
-async fn what_is_nearly_a_subseries_is_told_how_to_write_one() {
-    let table: [(&[&str], &str); 7] = [
+async fn mistakes_about_subseries_and_what_is_followed_are_told() {
+    let table: [(&[&str], &str); 9] = [
+        (
+            &["get", "1", "--follow", "--sha256", "ab"],
+            "'--follow' cannot be used with '--sha256 <PREFIX>'",
+        ),
+        (&["get", "1-1001", "--follow"], "more than 1000 RFCs; `peer mirror`"),
         (
             &["get", "bcpx"],
             "\"bcpx\" names no subseries; write bcp14, std97 or fyi36",

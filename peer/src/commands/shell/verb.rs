@@ -114,6 +114,9 @@ pub struct DownloadVerb {
     /// Only the document whose digest starts with these digits.
     #[arg(long, value_name = "PREFIX")]
     pub sha256: Option<DigestPrefix>,
+    /// Instead of an obsolete RFC, gets those that took its place, followed to today.
+    #[arg(long, conflicts_with = "sha256")]
+    pub follow: bool,
     /// Replaces existing files whose bytes differ.
     #[arg(long)]
     pub force: bool,
