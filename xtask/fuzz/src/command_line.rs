@@ -57,8 +57,8 @@ fn assert_parsed(parsed: &Parsed) {
 fn assert_verb(verb: &Verb) {
     match verb {
         Verb::Query { numbers } => assert!(!numbers.is_empty()),
-        Verb::Lookup(lookup) => assert!(!lookup.numbers.is_empty()),
-        Verb::Download(download) => assert!(!download.ranges.is_empty()),
+        Verb::Lookup(lookup) => assert!(!lookup.words.is_empty()),
+        Verb::Download(download) => assert!(!download.words.is_empty()),
         Verb::List(list) => assert!(list.ranges.iter().all(|wanted| wanted.range.first <= wanted.range.last)),
         Verb::Connect { .. } | Verb::State | Verb::Add { .. } | Verb::Peers | Verb::Quit | Verb::Help { .. } => {}
     }
