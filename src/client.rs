@@ -280,7 +280,7 @@ pub const REGISTRY_SERVICE: &str = "p2pci.v1.Registry";
 /// FileTransfer's full gRPC name, under which its health is known.
 pub const FILE_TRANSFER_SERVICE: &str = "p2pci.v1.FileTransfer";
 
-/// Facts' full gRPC name.
+/// Facts' full gRPC name, under which its health is known.
 pub const FACTS_SERVICE: &str = "p2pci.v1.Facts";
 
 #[cfg(test)]

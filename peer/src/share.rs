@@ -35,6 +35,9 @@ use crate::{
     uploads::Uploads,
 };
 
+/// What is served beside health and reflection.
+const SERVICES: [&str; 2] = [FILE_TRANSFER_SERVICE, FACTS_SERVICE];
+
 /// Where and to whom documents are served.
 #[derive(Debug, Clone, Default)]
 pub struct ShareConfig {
@@ -178,9 +181,9 @@ impl Share {
 
     async fn spawn(&self, incoming: Incoming, address: SocketAddr, follows: Option<SocketAddr>) -> io::Result<Running> {
         let (health, health_service) = tonic_health::server::health_reporter();
-        health
-            .set_service_status(FILE_TRANSFER_SERVICE, ServingStatus::Serving)
-            .await;
+        for service in SERVICES {
+            health.set_service_status(service, ServingStatus::Serving).await;
+        }
         let mut routes = Routes::new(serve::service(&self.uploads))
             .add_service(facts::service::service(
                 &self.catalogue,
@@ -189,7 +192,7 @@ impl Share {
             ))
             .add_service(health_service);
         if self.config.reflection {
-            routes = with_reflection(routes, &[FILE_TRANSFER_SERVICE, FACTS_SERVICE]).map_err(io::Error::other)?;
+            routes = with_reflection(routes, &SERVICES).map_err(io::Error::other)?;
         }
         let serving = Serving::spawn_with(
             routes,
@@ -243,11 +246,12 @@ impl Share {
         let Some(running) = self.running.lock().await.take() else {
             return;
         };
-        running.health.set_service_status("", ServingStatus::NotServing).await;
-        running
-            .health
-            .set_service_status(FILE_TRANSFER_SERVICE, ServingStatus::NotServing)
-            .await;
+        for service in SERVICES.into_iter().chain([""]) {
+            running
+                .health
+                .set_service_status(service, ServingStatus::NotServing)
+                .await;
+        }
         let began = tokio::time::Instant::now();
         self.uploads.drain(grace).await;
         // What the uploads have handed over is not sent yet: on a slow link that takes as long as they did. Connections

@@ -61,7 +61,7 @@ impl SharedCatalogue {
     /// Names the state of what is known, for comparison with an earlier one.
     #[must_use]
     pub fn version(&self) -> String {
-        format!("{:016x}-{}", self.inner.nonce, self.read().generation)
+        format!("{:016x}{:016x}", self.inner.nonce, self.read().generation)
     }
 
     /// Looks into the catalogue. Whatever is done there holds up whoever learns: it is short.

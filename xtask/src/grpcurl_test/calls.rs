@@ -1,4 +1,4 @@
-//! Every RPC of both services, called by every tool.
+//! Every RPC of all services, called by every tool.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -35,7 +35,7 @@ struct Failure {
     names: &'static str,
 }
 
-const SERVICES: [(At, &str, &[&str]); 2] = [
+const SERVICES: [(At, &str, &[&str]); 3] = [
     (
         At::Registry,
         "p2pci.v1.Registry",
@@ -49,6 +49,7 @@ const SERVICES: [(At, &str, &[&str]); 2] = [
         ],
     ),
     (At::Peer, "p2pci.v1.FileTransfer", &["Download", "DownloadMany"]),
+    (At::Peer, "p2pci.v1.Facts", &["Describe"]),
 ];
 
 /// Both versions of reflection and the health service, which both processes serve beside their own.
@@ -58,7 +59,7 @@ const COMMON: [&str; 3] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-const CALLS: [Call; 9] = [
+const CALLS: [Call; 10] = [
     Call {
         at: At::Registry,
         method: "p2pci.v1.Registry/Lookup",
@@ -169,6 +170,20 @@ const CALLS: [Call; 9] = [
         },
     },
     Call {
+        at: At::Peer,
+        method: "p2pci.v1.Facts/Describe",
+        requests: r#"{"ranges": [{"first": 9110, "last": 9110}], "references": ["BCP14"]}"#,
+        check: |answers| {
+            let [opening, facts] = answers else {
+                anyhow::bail!("not an opening and facts")
+            };
+            ensure!(json::text(opening, "/version")?.len() == 32, "no version");
+            holds(facts, "/facts/0/number", 8174)?;
+            holds(facts, "/facts/1/title", "HTTP Semantics")?;
+            holds(facts, "/facts/1/also/0", "STD97")
+        },
+    },
+    Call {
         at: At::Registry,
         method: "grpc.health.v1.Health/Check",
         requests: "{}",
@@ -231,7 +246,7 @@ const FAILURES: [Failure; 6] = [
 pub fn run(bench: &Bench) -> Result<usize> {
     let mut count = 0;
     look_around(bench)?;
-    println!("ok  both tools list and describe both services");
+    println!("ok  both tools list and describe all services");
     for tool in [Tool::Grpcurl, Tool::BufV1, Tool::BufV1Alpha] {
         for Call {
             at,
