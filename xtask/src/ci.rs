@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 
-use crate::{bench, compose_test, console, demo, faults, fuzz, grpcurl_test, process, supply, tidy, wait, workspace};
+use crate::{
+    bench, compose_test, console, demo, faults, fuzz, grpcurl_test, process, readers_test, supply, tidy, wait,
+    workspace,
+};
 
 /// No step of these takes this long, unless it hangs.
 const STEP_LIMIT: Duration = Duration::from_secs(40 * 60);
@@ -61,6 +64,7 @@ pub fn run() -> Result<String> {
         demo::run(&demo::Options::standard()).map(Outcome::Passed)
     })?;
     check("grpcurl-test", &mut grpcurl_test::run)?;
+    check("readers-test", &mut readers_test::run)?;
     check("faults --short", &mut || faults::run(&faults::Options::short()))?;
     check("bench --smoke", &mut || {
         bench::run(&bench::Options::smoke()).map(Outcome::Passed)

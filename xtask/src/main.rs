@@ -19,6 +19,7 @@ mod json;
 mod mutants;
 mod process;
 mod procfs;
+mod readers_test;
 mod sim;
 mod soak;
 mod space;
@@ -54,6 +55,8 @@ enum Command {
     Corpus(corpus::Options),
     /// Look into real processes with grpcurl and buf, and check docs/grpcurl.md
     GrpcurlTest(grpcurl_test::Options),
+    /// Have curl, wget and aria2 read RFCs from the sites of peers
+    ReadersTest,
     /// Bring the containers of compose.yaml up, disturb them, and take them down
     ComposeTest,
     /// Kill, stop, cut off and move real peers, and measure how soon the registry knows
@@ -106,6 +109,7 @@ fn run(command: &Command) -> Result<Outcome> {
         Command::Demo(options) => demo::run(options).map(Outcome::Passed),
         Command::Corpus(options) => corpus::run(options).map(Outcome::Passed),
         Command::GrpcurlTest(options) => grpcurl_test::run_with(options),
+        Command::ReadersTest => readers_test::run(),
         Command::ComposeTest => compose_test::run(),
         Command::Faults(options) => faults::run(options),
         Command::Soak(options) => soak::run(options).map(Outcome::Passed),
