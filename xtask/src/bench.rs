@@ -17,6 +17,7 @@ mod registry;
 mod report;
 mod scan;
 mod server;
+mod site;
 mod stream;
 mod swarm;
 mod swarm_link;
@@ -127,6 +128,8 @@ enum What {
     Stream,
     /// Ten thousand sessions, and lookups among them
     Registry,
+    /// RFCs over HTTP
+    Site,
 }
 
 impl What {
@@ -139,6 +142,7 @@ impl What {
             Self::SwarmLink => swarm_link::run(setting),
             Self::Stream => stream::run(setting),
             Self::Registry => registry::run(setting),
+            Self::Site => site::run(setting),
         }
     }
 }

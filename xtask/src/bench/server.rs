@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -52,7 +53,7 @@ impl Server {
         match kind {
             Kind::Ours => ours(host, host, corpus, programs, work),
             Kind::Rsync => retry(|| rsync(host, corpus, work)),
-            Kind::Nginx => retry(|| nginx(host, corpus, work)),
+            Kind::Nginx => retry(|| nginx(host.tool("nginx"), host, corpus, work)),
         }
     }
 
@@ -94,7 +95,7 @@ pub fn registry(host: &Host, programs: &Programs, work: &Path) -> Result<(Proces
 }
 
 /// A peer command that finds this registry, and keeps what it remembers in a folder of its own.
-pub fn peer(host: &Host, programs: &Programs, registry: &str, state: &Path) -> std::process::Command {
+pub fn peer(host: &Host, programs: &Programs, registry: &str, state: &Path) -> Command {
     let mut command = host.command(&programs.peer);
     command.env("P2PCI_REGISTRY", registry).env("P2PCI_STATE_DIR", state);
     command
@@ -168,11 +169,11 @@ fn rsync(host: &Host, corpus: &Corpus, work: &Path) -> Result<Server> {
     })
 }
 
-fn nginx(host: &Host, corpus: &Corpus, work: &Path) -> Result<Server> {
+/// Starts nginx by `command`, which may hold it to a core, with these documents at the top of its tree.
+pub fn nginx(mut command: Command, host: &Host, corpus: &Corpus, work: &Path) -> Result<Server> {
     let port = Host::free_port()?;
     let pid_file = work.join("nginx.pid");
     let file = write(work, "nginx.conf", &nginx_config(host, port, corpus, work))?;
-    let mut command = host.tool("nginx");
     command.arg("-p").arg(work).arg("-c").arg(&file).current_dir(work);
     // Before it has read its file, it would complain to a folder that may not be there.
     command.arg("-e").arg(work.join("nginx.log"));
