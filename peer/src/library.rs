@@ -15,7 +15,8 @@
 //!
 //! A file is hashed once, when it is whole: when it was renamed into place, or when it is closed, as far as events tell,
 //! and was left alone for a second. It is served from one descriptor while its identity (device,
-//! inode, size, times) is that of the file that was hashed, before and after it is read ([`DocumentReader`]).
+//! inode, size, times) is that of the file that was hashed, before and after it is read ([`DocumentReader`]). Where only the
+//! time of its last change moved, as by another hard link, its bytes are hashed once more.
 //!
 //! # Modules, in reading order
 //!

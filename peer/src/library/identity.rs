@@ -87,6 +87,13 @@ impl FileIdentity {
         (self.device, self.inode)
     }
 
+    /// Whether these differ at most in when the file was last changed in any way, as by another name or other permissions,
+    /// or by somebody who sets the time back at which its bytes were modified.
+    pub(super) fn is_but_for_names(&self, other: &Self) -> bool {
+        let changed_ns = other.changed_ns;
+        Self { changed_ns, ..*self } == *other
+    }
+
     /// When the bytes were last modified.
     pub(super) fn modified(&self) -> UnixSeconds {
         UnixSeconds(i64::try_from(self.modified_ns.div_euclid(NANOS)).unwrap_or(i64::MAX))

@@ -21,6 +21,7 @@ use super::{
 pub struct DocumentReader {
     inner: Arc<Inner>,
     header: DocumentHeader,
+    /// The file that was hashed.
     identity: FileIdentity,
     content: Content,
     /// `None` when the end was reached and checked, or reading has failed.
@@ -36,7 +37,8 @@ enum Proof {
     /// least, since it was hashed more than a tick after its last one.
     Identity,
     /// The digest of what was read so far, those bytes included that were not asked for: of files that were hashed right
-    /// after a change, and of packed ones, whose bytes are made here.
+    /// after a change, of those of which only the time of the last change moved since, as when they get another name or
+    /// other permissions, and of packed ones, whose bytes are made here.
     Digest(Hasher),
 }
 
@@ -65,12 +67,12 @@ impl DocumentReader {
                 });
             }
         };
-        if identity != entry.identity {
+        if !identity.is_but_for_names(&entry.identity) {
             inner.withdraw(key, &entry.identity);
             return Err(LibraryError::Changed(key));
         }
         let compressed = entry.candidate.name.compressed;
-        let proof = if entry.lasting && !compressed {
+        let proof = if identity == entry.identity && entry.lasting && !compressed {
             Proof::Identity
         } else {
             Proof::Digest(Hasher::default())
@@ -82,7 +84,7 @@ impl DocumentReader {
                 size_bytes,
                 modified: entry.document.modified,
             },
-            identity,
+            identity: entry.identity,
             content: Content::new(file, compressed, identity.size),
             // Whoever has all bytes checks them itself; reading them all to send none would be dear for nothing.
             proof: (offset < size_bytes || size_bytes == 0).then_some(proof),
@@ -165,7 +167,9 @@ impl DocumentReader {
     fn check_end(&mut self) -> Result<(), LibraryError> {
         let holds = match self.proof.take() {
             // Its length is a part of a file's identity.
-            Some(Proof::Identity) => self.content.is_still(&self.identity),
+            Some(Proof::Identity) => {
+                self.content.is_still(&self.identity) || self.content.has_digest(&self.identity, self.header.id.sha256)
+            }
             Some(Proof::Digest(hasher)) => self.fill(&mut [0])? == 0 && hasher.finish() == self.header.id.sha256,
             None => true,
         };

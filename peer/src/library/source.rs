@@ -8,8 +8,15 @@ use std::{
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use flate2::read::MultiGzDecoder;
-use p2p_ci::limits;
-use rustix::{buffer::spare_capacity, fs::OFlags, io::Errno};
+use p2p_ci::{
+    digest::{Hasher, Sha256},
+    limits,
+};
+use rustix::{
+    buffer::spare_capacity,
+    fs::OFlags,
+    io::{Errno, retry_on_intr},
+};
 
 use super::{
     identity::{FileIdentity, Kind},
@@ -19,6 +26,9 @@ use super::{
 
 /// How many times its packed length a file may unpack to. Of 19,299 packed files of the series, the most is 12.7.
 const MAX_UNPACK_RATIO: u64 = 20;
+
+/// Bytes read at once while a file is hashed once more.
+const BUFFER_BYTES: usize = 128 * 1024;
 
 /// Why a path is not open.
 #[derive(Debug)]
@@ -197,6 +207,29 @@ impl Content {
             now.changed_ns = identity.changed_ns;
         }
         now == *identity
+    }
+
+    /// Whether a file that is stored as it is has a digest, and is otherwise the one of that identity but for its names. Reads
+    /// all of it.
+    pub(super) fn has_digest(&self, identity: &FileIdentity, sha256: Sha256) -> bool {
+        let is_it = |now: FileIdentity| now.is_but_for_names(identity);
+        let Source::Plain(file) = &self.source else {
+            return false;
+        };
+        let mut hasher = Hasher::default();
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut at = 0;
+        while self.identity().is_ok_and(is_it) {
+            match retry_on_intr(|| rustix::io::pread(file, &mut *buffer, at)) {
+                Ok(0) => return hasher.finish() == sha256,
+                Ok(count) => {
+                    hasher.update(buffer.get(..count).unwrap_or_default());
+                    at += u64::try_from(count).unwrap_or(u64::MAX);
+                }
+                Err(_) => return false,
+            }
+        }
+        false
     }
 
     fn file(&self) -> &File {

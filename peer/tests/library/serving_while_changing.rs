@@ -1,9 +1,9 @@
 //! Files that change while they are served: nobody gets a whole document of wrong bytes, or a byte from elsewhere.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::Write as _,
-    os::unix::fs::{FileExt as _, symlink},
+    os::unix::fs::{FileExt as _, PermissionsExt as _, symlink},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -21,6 +21,15 @@ const LONG: usize = 3 * CHUNK_BYTES + 100;
 /// A library with one long document of which the first chunk has been read.
 fn half_read(folder: &Folder) -> (Library, DocumentReader) {
     folder.put("rfc1.txt", &bytes(LONG));
+    let (library, _) = folder.open();
+    let mut reader = library.read(txt(1), 0).unwrap();
+    assert_eq!(reader.next_chunk().unwrap().unwrap().len(), CHUNK_BYTES);
+    (library, reader)
+}
+
+/// The same of a document whose file had been left alone for so long that its identity is proof enough.
+fn half_read_by_identity(folder: &Folder) -> (Library, DocumentReader) {
+    fs::write(folder.path("rfc1.txt"), bytes(LONG)).unwrap();
     let (library, _) = folder.open();
     let mut reader = library.read(txt(1), 0).unwrap();
     assert_eq!(reader.next_chunk().unwrap().unwrap().len(), CHUNK_BYTES);
@@ -107,6 +116,55 @@ fn a_file_changed_between_two_requests_is_not_opened() {
     );
     library.rescan().unwrap();
     assert_holds(&library, txt(1), b"after!");
+}
+
+/// Another name, or other permissions: neither changes a byte.
+fn touch(folder: &Folder, name: &str) {
+    fs::hard_link(folder.path("rfc1.txt"), folder.outside(name)).unwrap();
+    fs::set_permissions(folder.path("rfc1.txt"), Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_file_that_gets_another_name_is_served_on() {
+    let folder = Folder::new();
+    let (library, mut reader) = half_read_by_identity(&folder);
+    let version = library.version();
+    touch(&folder, "meanwhile");
+    let mut count = CHUNK_BYTES;
+    while let Some(chunk) = reader.next_chunk().unwrap() {
+        count += chunk.len();
+    }
+    assert_eq!(count, LONG);
+    touch(&folder, "between");
+    assert_holds(&library, txt(1), &bytes(LONG));
+    fs::remove_file(folder.outside("between")).unwrap();
+    assert_holds(&library, txt(1), &bytes(LONG));
+    assert!(!version.has_changed().unwrap());
+}
+
+#[test]
+fn bytes_altered_by_somebody_who_sets_the_time_back_are_not_served_to_the_end() {
+    for is_open in [true, false] {
+        let folder = Folder::new();
+        let (library, reader) = half_read_by_identity(&folder);
+        let path = folder.path("rfc1.txt");
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        // What was handed out already, so that only a look at all of it tells.
+        file.write_all_at(b"!", 7).unwrap();
+        file.set_modified(modified).unwrap();
+        let mut reader = if is_open {
+            reader
+        } else {
+            library.read(txt(1), 0).unwrap()
+        };
+        let (count, error) = rest(&mut reader);
+        assert!(
+            matches!(error, LibraryError::Changed(_)) && count < LONG,
+            "{count} {error}"
+        );
+        assert_eq!(library.get(txt(1)), None);
+    }
 }
 
 #[test]
