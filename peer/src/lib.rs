@@ -10,6 +10,7 @@
 //! - [`packing`]: many documents as one compressed frame, where links are slow.
 //! - [`fetch`]: one document from one of its holders; [`getter`]: one RFC by its number, into a [`destination`];
 //!   [`mirror`]: everything; [`versions`]: which of several versions they take.
+//! - [`search`]: an index of the words in the RFCs of a folder.
 //! - [`commands`]: one module for each verb of the command line; [`output`]: how results are shown; [`state`]: what a
 //!   running peer tells about itself on disk.
 
@@ -31,6 +32,7 @@ pub mod mirror;
 pub mod node;
 pub mod output;
 pub mod packing;
+pub mod search;
 pub mod serve;
 pub mod share;
 pub mod state;
