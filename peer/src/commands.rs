@@ -11,6 +11,7 @@ pub mod lookup;
 pub mod mirror;
 pub mod peers;
 pub mod probe;
+pub mod search;
 pub mod shell;
 mod tally;
 pub mod watch;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
         Command::Mirror(args) => mirror::run(&context, &args).await,
         Command::Lookup(args) => lookup::run(&context, &args).await,
         Command::Info(args) => info::run(&context, &args).await,
+        Command::Search(args) => search::run(&args).await,
         Command::List(args) => list::run(&context, &args).await,
         Command::Peers(args) => peers::run(&context, &args).await,
         Command::Watch(args) => watch::run(&context, &args).await,
@@ -139,9 +141,9 @@ impl Drop for Cancels {
     }
 }
 
-/// Opens a folder of documents, and tells what its owner should know. A first look at a large folder takes a while, and
+/// Opens a folder of documents. A first look at a large folder takes a while, and
 /// ends when the returned future is dropped.
-async fn open_library(dir: &Path, state_dir: &Path, output: &mut Output) -> Result<(Library, ScanReport), PeerError> {
+async fn open_silently(dir: &Path, state_dir: &Path, output: &Output) -> Result<(Library, ScanReport), PeerError> {
     let (dir, state_dir) = (dir.to_owned(), state_dir.to_owned());
     let bar = Arc::new(Progress::download(output, "hashing", 0));
     let shown = Arc::clone(&bar);
@@ -154,7 +156,12 @@ async fn open_library(dir: &Path, state_dir: &Path, output: &mut Output) -> Resu
     })
     .await?;
     bar.finish();
-    let (library, report) = opened?;
+    Ok(opened?)
+}
+
+/// The same, and tells what its owner should know.
+async fn open_library(dir: &Path, state_dir: &Path, output: &mut Output) -> Result<(Library, ScanReport), PeerError> {
+    let (library, report) = open_silently(dir, state_dir, output).await?;
     let not_shared = report.skipped.notices();
     for line in not_shared.iter().chain(&report.warnings).chain(&report.hint) {
         output.message(line);

@@ -18,7 +18,9 @@ use self::values::{
 };
 use crate::{
     gateway::UpstreamUrl,
+    limits::{MAX_RESULTS, USUAL_RESULTS},
     mirror::Compress,
+    search::{StatusWanted, Years},
     uploads::UploadRate,
     wanted::{Wanted, WantedWord},
 };
@@ -33,7 +35,7 @@ const MAX_UPLOAD_VARIABLE: &str = "P2PCI_MAX_UPLOAD";
 const STATE_VARIABLE: &str = "P2PCI_STATE_DIR";
 
 /// The exit codes, as `--help` shows them.
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 usage, 3 not found (no active peer has it), \
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 other failure, 2 usage, 3 not found (no active peer has it, or nothing matches), \
 4 registry or every holder unreachable, 5 integrity failure, 6 partly done, 130 interrupted.";
 
 /// Every RFC, from the peers around you: shares a folder of RFCs, and downloads what it lacks from other peers.
@@ -68,6 +70,8 @@ pub enum Command {
     Lookup(LookupArgs),
     /// Tells what is known about an RFC, and what took its place.
     Info(InfoArgs),
+    /// Finds RFCs in a folder by the words in them, the best first.
+    Search(SearchArgs),
     /// Lists the documents that active peers share.
     List(ListArgs),
     /// Lists the active peers.
@@ -274,6 +278,40 @@ pub struct InfoArgs {
     #[arg(long)]
     pub json: bool,
     /// Where known peers are remembered.
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// `peer search`.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// What to look for: words; phrases within quotes of their own, '"slow start"'; -word for what must not be there; and
+    /// author:, title:, keyword:, abstract:, status: or year: before a word or a phrase.
+    #[arg(value_name = "WORDS")]
+    pub words: Vec<String>,
+    /// The folder of RFCs [default: what the one peer shares that runs here, else the current folder].
+    #[arg(long = "in", value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Shows at most so many RFCs.
+    #[arg(long, value_name = "N", default_value_t = USUAL_RESULTS,
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_RESULTS)))]
+    pub limit: u16,
+    /// Only RFCs of this status: internet-standard, proposed-standard, bcp, informational, ... May be repeated.
+    #[arg(long, value_name = "STATUS")]
+    pub status: Vec<StatusWanted>,
+    /// Only RFCs of this author. May be repeated for those who wrote together.
+    #[arg(long, value_name = "NAME")]
+    pub author: Vec<String>,
+    /// Only RFCs of this year or these years: 2015, 2010-2015, 2010- or -1999.
+    #[arg(long, value_name = "YEARS", allow_hyphen_values = true)]
+    pub year: Option<Years>,
+    /// Looks at titles only.
+    #[arg(long)]
+    pub title_only: bool,
+    /// Prints results as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Where the index of the words is kept.
     #[command(flatten)]
     pub state: StateArgs,
 }

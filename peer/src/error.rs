@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use p2p_ci::{client::CallError, failure::Reason, text::escaped};
 
-use crate::library::{LibraryError, StoreError};
+use crate::{
+    library::{LibraryError, StoreError},
+    search::SearchError,
+};
 
 /// How a command ended. The numbers are promised to scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +18,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line makes no sense.
     Usage = 2,
-    /// No active peer has what was asked for.
+    /// No active peer has what was asked for, or nothing matches.
     NotFound = 3,
     /// The registry, or every holder, cannot be reached.
     Unreachable = 4,
@@ -74,6 +77,9 @@ pub enum PeerError {
     /// The target folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the folder holds cannot be searched.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// A defect has ended a part of this peer without which it is none.
     #[error("{0} failed by a defect of this program; please report what it logged above, and start it again")]
     Broken(&'static str),
@@ -98,9 +104,12 @@ impl PeerError {
             Self::Integrity(_) | Self::Store(StoreError::Integrity { .. }) => Exit::Integrity,
             Self::Registry { source, .. } => exit_of_call(source),
             Self::Kept(_) | Self::Store(StoreError::Exists(_)) => Exit::Partly,
-            Self::Refused(_) | Self::Library(_) | Self::Store(_) | Self::Broken(_) | Self::System { .. } => {
-                Exit::Failed
-            }
+            Self::Refused(_)
+            | Self::Library(_)
+            | Self::Store(_)
+            | Self::Search(_)
+            | Self::Broken(_)
+            | Self::System { .. } => Exit::Failed,
         }
     }
 
@@ -127,6 +136,7 @@ impl PeerError {
             Self::Kept(_) | Self::Store(StoreError::Exists(_)) => "FILE_EXISTS",
             Self::Library(_) => "LIBRARY",
             Self::Store(_) => "TARGET",
+            Self::Search(_) => "SEARCH",
             Self::Broken(_) => "INTERNAL",
             Self::System { .. } => "SYSTEM",
         }

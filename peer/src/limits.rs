@@ -154,6 +154,12 @@ pub const FACTS_TEACHERS: usize = 16;
 /// How long one of them may take: 12 MB come over a link of 1 MB/s in 12 s.
 pub const FACTS_PATIENCE: Duration = Duration::from_secs(30);
 
+/// RFCs that a search shows when nobody says how many: a screen full.
+pub const USUAL_RESULTS: u16 = 10;
+
+/// RFCs that a search shows at most: of each, the text is read for the lines that are shown.
+pub const MAX_RESULTS: u16 = 200;
+
 /// Sites of other peers that are named to download managers.
 pub const GATEWAYS_KNOWN: usize = 16;
 

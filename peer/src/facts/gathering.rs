@@ -17,11 +17,11 @@ use p2p_ci::{
     text::escaped,
 };
 
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use super::{SharedCatalogue, heading, index_xml, record};
 use crate::{
-    blocking::is_done_in_place,
+    blocking::{Haste, apart},
     library::{Library, SideFile},
 };
 
@@ -39,9 +39,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// How often the index beside the documents is looked at, of which no event tells.
 const INDEX_INTERVAL: Duration = Duration::from_secs(60);
-
-/// By how much gathering is nicer than what peers wait for: as much as the system has.
-const NICE: i32 = 19;
 
 /// Keeps a catalogue at what a library says, until it is dropped.
 #[derive(Debug)]
@@ -62,7 +59,7 @@ impl Gathering {
             loop {
                 version.mark_unchanged();
                 let (library, catalogue, cancelled) = (library.clone(), catalogue.clone(), Arc::clone(&cancelled));
-                let gathering = in_background(move || {
+                let gathering = apart("facts", Haste::None, move || {
                     gatherer.gather(&library, &catalogue, &cancelled);
                     gatherer
                 });
@@ -85,27 +82,6 @@ impl Drop for Gathering {
         self.cancel.store(true, Ordering::Relaxed);
         self.task.abort();
     }
-}
-
-/// Does `work` on a thread of the lowest priority, or in place where all work is. `None` when it panics, or no thread
-/// can be had.
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    if is_done_in_place() {
-        return Some(work());
-    }
-    let (done, result) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("facts".to_owned()).spawn(move || {
-        // Linux has a priority for each thread. Elsewhere, and where it is refused, there is a second of haste.
-        if cfg!(target_os = "linux") {
-            let _ = rustix::process::nice(NICE);
-        }
-        // Whoever asked for it may be gone.
-        let _ = done.send(work());
-    });
-    if let Err(error) = thread {
-        tracing::warn!(%error, "there is no thread to read facts with");
-    }
-    result.await.ok()
 }
 
 /// Reads what a library says of RFCs, each file once.

@@ -5,6 +5,7 @@
 mod get;
 mod info;
 mod objects;
+mod search;
 mod watch;
 
 use std::io::{self, Write};
@@ -20,6 +21,7 @@ pub use self::{
         DocumentObject, ErrorObject, GiverObject, HolderObject, JoinEvent, MirrorObject, MirrorSummary, MissingObject,
         PeerObject, SuccessorsObject, UnknownObject,
     },
+    search::SearchObject,
     watch::{WatchLine, WatchObject},
 };
 

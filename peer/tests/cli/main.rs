@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod desk;
 mod folders;
 mod following;
 mod full;
@@ -22,6 +23,7 @@ mod offline;
 mod prompt;
 mod records;
 mod registries;
+mod searching;
 mod sharing;
 mod site;
 mod subseries;

@@ -142,7 +142,9 @@ impl Follower {
                     self.was_registered = true;
                     self.refusal = None;
                     if let Some(address) = serving {
-                        let root = args.dir.to_string_lossy().into_owned();
+                        // Commands that are started elsewhere look for it.
+                        let root = std::path::absolute(&args.dir).unwrap_or_else(|_| args.dir.clone());
+                        let root = root.to_string_lossy().into_owned();
                         self.write_state(PeerState {
                             pid: std::process::id(),
                             name: name.clone(),
