@@ -150,6 +150,31 @@ impl Facts {
         self.rank(now) > other.rank(now)
     }
 
+    /// About how much memory these take, in bytes.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        /// A text, a reference, and the rest of it all.
+        const LINE: usize = size_of::<Line>();
+        const REFERENCE: usize = size_of::<Reference>();
+        const FIXED: usize = size_of::<Facts>() + size_of::<Issued>();
+        let Some(issued) = self.issued.as_deref() else {
+            return FIXED;
+        };
+        let lists = [&issued.authors, &issued.formats, &issued.keywords];
+        let single = [&issued.group, &issued.doi, &issued.draft];
+        let lines = lists.into_iter().flatten().chain(single.into_iter().flatten());
+        let references = [
+            &issued.obsoletes,
+            &issued.obsoleted_by,
+            &issued.updates,
+            &issued.updated_by,
+            &issued.also,
+        ];
+        let in_lines: usize = lines.map(|line| LINE + line.as_str().len()).sum();
+        let in_references: usize = references.iter().map(|list| list.len() * REFERENCE).sum();
+        FIXED + issued.title.as_str().len() + issued.summary.as_str().len() + in_lines + in_references
+    }
+
     fn rank(&self, now: UnixSeconds) -> (bool, Option<UnixSeconds>, Source) {
         let as_of = self.as_of.filter(|as_of| !as_of.is_to_come(now));
         (self.source != Source::Text, as_of, self.source)

@@ -20,7 +20,12 @@ pub struct Catalogue {
     obsoleted_by: BTreeMap<RfcNumber, BTreeSet<RfcNumber>>,
     updated_by: BTreeMap<RfcNumber, BTreeSet<RfcNumber>>,
     members: BTreeMap<Reference, BTreeSet<RfcNumber>>,
+    /// What all facts weigh.
+    weight_bytes: usize,
 }
+
+/// What all facts may weigh: eight times those of the whole series. Others tell them, and nothing is ever forgotten.
+const MAX_WEIGHT_BYTES: usize = 96 * 1024 * 1024;
 
 /// What an RFC leads to today.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,9 +74,15 @@ impl Catalogue {
         self.facts.keys().copied().collect()
     }
 
-    /// Takes facts over those that it has, if they hold against them `now`. Returns whether it did.
+    /// Takes facts over those that it has, if they hold against them `now` and there is room for them. Returns whether it
+    /// did.
     pub fn learn(&mut self, facts: Facts, now: UnixSeconds) -> bool {
         let number = facts.number;
+        let without = self.weight_bytes - self.facts.get(&number).map_or(0, Facts::weight_bytes);
+        let weight_bytes = without + facts.weight_bytes();
+        if weight_bytes > MAX_WEIGHT_BYTES {
+            return false;
+        }
         let old = match self.facts.entry(number) {
             Entry::Vacant(vacant) => {
                 vacant.insert(facts);
@@ -83,6 +94,7 @@ impl Catalogue {
         if let Some(Facts { issued: Some(old), .. }) = old {
             self.unlink(number, &old);
         }
+        self.weight_bytes = weight_bytes;
         self.link(number);
         true
     }
@@ -215,7 +227,7 @@ fn told(map: &BTreeMap<RfcNumber, BTreeSet<RfcNumber>>, number: RfcNumber) -> im
 
 #[cfg(test)]
 mod tests {
-    use p2p_ci::facts::Series;
+    use p2p_ci::facts::{Prose, Series};
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
@@ -290,6 +302,24 @@ mod tests {
         assert_eq!((values(&chain.current), chain.is_circular), (vec![4], true));
         let itself = catalogue(&[facts(5, 1, &[5], &[5])]).chain(number(5));
         assert_eq!(itself, Chain::default(), "nothing takes its own place");
+    }
+
+    #[test]
+    fn whatever_others_tell_the_memory_for_it_is_bounded() {
+        let mut catalogue = Catalogue::default();
+        let long = |value: u32, as_of: i64, bytes: usize| {
+            let mut facts = facts(value, as_of, &[], &[]);
+            facts.issued.as_mut().unwrap().summary = Prose::from_lossy(&"x".repeat(bytes));
+            facts
+        };
+        let learnt = (1..100_000)
+            .take_while(|value| catalogue.learn(long(*value, 1, 8000), NOW))
+            .count();
+        let weight = long(1, 1, 8000).weight_bytes();
+        assert!(learnt > 10_000, "more than there are");
+        assert!(learnt * weight <= MAX_WEIGHT_BYTES && (learnt + 1) * weight > MAX_WEIGHT_BYTES);
+        assert!(catalogue.learn(long(1, 2, 10), NOW), "what makes room is learnt");
+        assert!(catalogue.learn(long(200_000, 1, 10), NOW), "and what fits into it");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::{
 use p2p_ci::{
     document::{RfcNumber, RfcRange, UnixSeconds},
     facts::{Facts, Reference},
+    limits::MAX_SMALL_ANSWER,
     message::DescribeQuery,
 };
 
@@ -87,7 +88,7 @@ impl SharedCatalogue {
                 // Nothing need be known of an RFC itself for it to be known what took its place.
                 let named = query.references.iter().filter_map(Reference::rfc);
                 let asked: BTreeSet<RfcNumber> = numbers.iter().copied().chain(named).collect();
-                for number in asked {
+                for number in asked.into_iter().take(MAX_SMALL_ANSWER) {
                     let chain = catalogue.chain(number);
                     numbers.extend(chain.between.into_iter().chain(chain.current));
                 }
