@@ -27,6 +27,7 @@ mod memory;
 mod misdeeds_on_streams;
 mod network;
 mod odd_requests;
+mod readers;
 mod reading;
 mod reading_badly;
 mod support;

@@ -10,6 +10,7 @@ mod answers;
 mod command_line;
 mod download;
 mod escaping;
+mod facts;
 mod file_names;
 mod frames;
 mod holder;
@@ -52,6 +53,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "escaping",
         run: escaping::run,
+    },
+    Target {
+        name: "facts",
+        run: facts::run,
     },
     Target {
         name: "file_names",
