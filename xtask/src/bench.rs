@@ -16,6 +16,7 @@ mod redis;
 mod registry;
 mod report;
 mod scan;
+mod search;
 mod server;
 mod site;
 mod stream;
@@ -69,7 +70,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     reps: usize,
     /// A folder with the real series (`cargo xtask corpus DIR` fetches it) [default: texts made up with its sizes]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, visible_alias = "corpus", value_name = "DIR")]
     rfcs: Option<PathBuf>,
     /// How often aria2c runs, which takes ten times as long as the others; 0 leaves it out
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -130,6 +131,8 @@ enum What {
     Registry,
     /// RFCs over HTTP
     Site,
+    /// From words to RFCs, in the whole series
+    Search,
 }
 
 impl What {
@@ -143,6 +146,7 @@ impl What {
             Self::Stream => stream::run(setting),
             Self::Registry => registry::run(setting),
             Self::Site => site::run(setting),
+            Self::Search => search::run(setting),
         }
     }
 }

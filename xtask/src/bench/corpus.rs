@@ -48,6 +48,21 @@ impl Corpus {
         Self::measure(folder, "real RFCs".to_owned())
     }
 
+    /// Copies the texts of a series and their metadata records into a new folder.
+    pub fn with_records(series: &Path, folder: &Path) -> Result<Self> {
+        let is_read = |path: &PathBuf| {
+            path.extension()
+                .is_some_and(|ending| ending == "txt" || ending == "json")
+        };
+        let rfcs = documents::scan(series)?.into_iter().filter(|rfc| !rfc.is_packed());
+        let files: Vec<PathBuf> = rfcs.flat_map(|rfc| rfc.files).filter(is_read).collect();
+        copy(&files, folder)?;
+        for file in fs::read_dir(folder)? {
+            date_back(&file?.path())?;
+        }
+        Self::measure(folder, "real RFCs, with their records".to_owned())
+    }
+
     /// Copies the samples of this repository into a new folder.
     pub fn of_samples(folder: &Path) -> Result<Self> {
         let samples = workspace::root().join("xtask/samples");
