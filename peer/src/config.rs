@@ -149,6 +149,10 @@ pub struct JoinArgs {
     /// Also downloads into DIR what other peers hold and it lacks.
     #[arg(long)]
     pub mirror: bool,
+    /// Also keeps an index of the words in DIR up to date, for `peer search` and for the site of --http, in whatever time
+    /// is left over.
+    #[arg(long)]
+    pub search: bool,
     /// Serves RFCs to browsers, editors and scripts at this address, at the paths of rfc-editor.org; what DIR lacks is
     /// fetched from other peers when it is asked for, and stays in DIR.
     #[arg(long, value_name = "IP:PORT", value_parser = parse_http)]

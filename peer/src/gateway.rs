@@ -5,7 +5,7 @@
 //!
 //! `path`: what a path means · `site`: what there is to serve · `fetching`: what is not here, fetched once however many ask · `upstream`, `beyond`:
 //! what nobody around has ·
-//! `documents`: bodies, whole or in part · `indexes`, `pages`, `citation`, `feeds`, `metalink`: what is written from facts · `reply`: what all
+//! `documents`: bodies, whole or in part · `searching`: what is found by its words · `indexes`, `pages`, `citation`, `feeds`, `metalink`: what is written from facts · `reply`: what all
 //! answers have in common · `server`: HTTP/1.1 on a port, with every limit set.
 //!
 //! # Non-goals
@@ -22,6 +22,7 @@ mod metalink;
 mod pages;
 mod path;
 mod reply;
+mod searching;
 mod server;
 mod site;
 mod upstream;

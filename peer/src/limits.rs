@@ -160,6 +160,9 @@ pub const USUAL_RESULTS: u16 = 10;
 /// RFCs that a search shows at most: of each, the text is read for the lines that are shown.
 pub const MAX_RESULTS: u16 = 200;
 
+/// Searches of readers at a time: each keeps a processor busy for some milliseconds.
+pub const MAX_SEARCHES: usize = 8;
+
 /// Sites of other peers that are named to download managers.
 pub const GATEWAYS_KNOWN: usize = 16;
 

@@ -27,6 +27,7 @@ use crate::{
     mirror::{Compress, Mirror, Selection},
     node::{Node, NodeConfig},
     output::{Output, human},
+    search::Keeping,
     state::StateDir,
     uplink::NodeEvent,
     vital::Vital,
@@ -107,7 +108,9 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
     config.http = bound.as_ref().map(BoundGateway::address);
     config.asks_upstream = args.upstream.is_some();
     let node = Node::start(config, library.clone(), Arc::clone(&context.dialer))?;
-    let site = site::start(bound, context, &state, args, &node, target.as_ref()).await;
+    let keeping = args.search.then(|| keep_index(&node, &state)).flatten();
+    let index = keeping.as_ref().map(|keeping| keeping.place().clone());
+    let site = site::start(bound, context, &state, args, &node, target.as_ref(), index).await;
     if let Some(site) = &site {
         courtesy(site.tell(&mut output))?;
     }
@@ -118,6 +121,7 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
         never = keep_learning(&node, context) => match never {},
         name = signals.next() => { tracing::info!("{name}: leaving"); Ok(()) }
     };
+    drop(keeping);
     let at_work = AtWork { node, site, mirroring };
     let mirrored = leave(at_work.end(), &mut signals, follower.output()).await;
     let (memory, registry) = (context.memory.clone(), context.registry.clone());
@@ -126,6 +130,13 @@ pub async fn run(context: &Context, args: &JoinArgs) -> Result<Exit, PeerError> 
     mirrored?;
     follower.left()?;
     Ok(Exit::Done)
+}
+
+/// Keeps an index of what `node` shares; what it shares is shared without one, too.
+fn keep_index(node: &Node, state: &StateDir) -> Option<Keeping> {
+    let started = Keeping::start(node.library().clone(), node.catalogue().clone(), state, node.link());
+    let warned = |error: &std::io::Error| tracing::warn!(%error, "there is no search index of the shared folder");
+    started.inspect_err(warned).ok()
 }
 
 /// Everything that a peer does until it leaves.

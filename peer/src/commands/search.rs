@@ -196,7 +196,7 @@ async fn find(place: &Place, library: &Library, asked: &Asked, limit: usize) -> 
 
 fn found(place: &Place, library: &Library, asked: &Asked, limit: usize) -> Result<Answer, SearchError> {
     let began = Instant::now();
-    let searching = Searching::open(place)?;
+    let searching = Searching::open(place, library)?;
     let opened = Instant::now();
     let hits = searching.find(asked, limit)?;
     let found = Instant::now();

@@ -28,7 +28,7 @@ const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:46rem;mar
 dt{font-weight:600}dd{margin:0 0 .5rem 1rem}.note{border-left:.25rem solid #c60;padding-left:.75rem}\
 @media(prefers-color-scheme:dark){body{background:#111;color:#ddd}a{color:#8cf}}";
 
-fn page(title: &str, body: &Markup) -> Response {
+pub(super) fn page(title: &str, body: &Markup) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -45,7 +45,7 @@ fn page(title: &str, body: &Markup) -> Response {
 }
 
 /// A text of somebody else.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     escaped(text).to_string()
 }
 
@@ -81,6 +81,10 @@ pub(super) fn home(site: &Site) -> Response {
                 dd { code { "/bcp/bcp14.txt" } ", " code { "/std/std97.txt" } ", " code { "/fyi/fyi36.txt" } }
                 dt { "Feeds of the newest" }
                 dd { a href="/rfcatom.xml" { "Atom" } ", " a href="/rfcrss.xml" { "RSS" } }
+                @if site.index().is_some() {
+                    dt { "Words" }
+                    dd { code { "/search?q=dns+over+https" } }
+                }
                 dt { "For download managers" }
                 dd { code { "/rfcs.meta4?numbers=1-1000" } }
             }

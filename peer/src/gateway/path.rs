@@ -40,6 +40,8 @@ pub(super) enum Resource {
     MetalinkOf(DocumentKey),
     /// Where many RFCs can be had, for download managers.
     Metalink,
+    /// Which RFCs hold some words.
+    Search,
 }
 
 /// A format of feeds.
@@ -108,6 +110,7 @@ fn resource(segments: &[&str]) -> Option<(Resource, String)> {
         ["rfcatom.xml"] => (Resource::Feed(FeedKind::Atom), as_asked()),
         ["in-notes" | "rfc", "rfc-ref.txt"] => (Resource::Citations, as_asked()),
         ["rfcs.meta4"] => (Resource::Metalink, as_asked()),
+        ["search"] => (Resource::Search, as_asked()),
         ["refs", file] => {
             let number = digits(file.strip_prefix("ref")?.strip_suffix(".txt")?)?;
             (Resource::Citation(number), format!("refs/ref{number}.txt"))

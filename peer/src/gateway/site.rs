@@ -10,7 +10,10 @@ use p2p_ci::{
     document::{Document, DocumentKey, Format, RfcRange},
     facts::Reference,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
 
 use super::{
     documents::document,
@@ -21,12 +24,14 @@ use super::{
     pages,
     path::{Resource, Route},
     reply,
+    searching::search,
 };
 use crate::{
     error::PeerError,
     facts::{Catalogue, SharedCatalogue, learning::Others},
     library::Library,
-    limits::FIRST_FACTS_PATIENCE,
+    limits::{FIRST_FACTS_PATIENCE, MAX_SEARCHES},
+    search::Place,
 };
 
 /// The documents and facts of a peer, and how it comes to those that it lacks. A handle that is cheap to clone.
@@ -38,6 +43,8 @@ pub struct Site {
     others: watch::Receiver<Others>,
     began: Instant,
     written: Arc<Written>,
+    index: Option<Place>,
+    searches: Arc<Semaphore>,
 }
 
 impl Site {
@@ -57,7 +64,25 @@ impl Site {
             others,
             began: Instant::now(),
             written: Arc::default(),
+            index: None,
+            searches: Arc::new(Semaphore::new(MAX_SEARCHES)),
         }
+    }
+
+    /// The same, with the place of an index of the library, which others keep up to date.
+    #[must_use]
+    pub fn searching(self, index: Option<Place>) -> Self {
+        Self { index, ..self }
+    }
+
+    /// Where the index of the library is, if there is to be one.
+    pub(super) fn index(&self) -> Option<&Place> {
+        self.index.as_ref()
+    }
+
+    /// The right to search, unless as many do as may.
+    pub(super) fn search_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.searches).try_acquire_owned().ok()
     }
 
     pub(super) fn written(&self) -> &Written {
@@ -176,6 +201,7 @@ impl Site {
             }
             Resource::Citations => pages::citations(self),
             Resource::MetalinkOf(key) => metalink::of_one(self, key, request).await,
+            Resource::Search => search(self, query).await,
             Resource::Metalink => metalink::of_many(self, query, request).await,
         }
     }

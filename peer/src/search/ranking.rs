@@ -22,8 +22,10 @@ use super::{
     place::{Opened, Place},
     query::{Asked, Clause, Scope},
     schema::{OBSOLETE, analyzer, status_term, tokens, told},
-    updating::reader,
+    updating::{is_read, reader},
 };
+
+use crate::library::Library;
 
 /// How much more a word counts in a field than in the text. Measured with the known items of `cargo xtask bench search`.
 const TITLE: Score = 3.0;
@@ -91,15 +93,19 @@ impl std::fmt::Debug for Searching {
 }
 
 impl Searching {
-    /// Opens the index of `place`. Blocks for some milliseconds.
+    /// Opens the index of `library` at `place`. Blocks for some milliseconds.
     ///
     /// # Errors
     ///
-    /// [`SearchError::BeingMade`], [`SearchError::Unusable`].
-    pub fn open(place: &Place) -> Result<Self, SearchError> {
+    /// [`SearchError::BeingMade`], also where nothing of what there is was read yet; [`SearchError::Unusable`].
+    pub fn open(place: &Place, library: &Library) -> Result<Self, SearchError> {
         let opened = place.open()?;
         let searcher = reader(&opened)?.searcher();
-        Ok(Self { opened, searcher })
+        let searching = Self { opened, searcher };
+        if searching.is_empty() && library.snapshot().iter().any(is_read) {
+            return Err(SearchError::BeingMade);
+        }
+        Ok(searching)
     }
 
     /// RFCs in it.

@@ -159,7 +159,7 @@ pub fn update(
 }
 
 /// A document whose content is indexed: a text, or a record of facts.
-fn is_read(document: &Document) -> bool {
+pub(super) fn is_read(document: &Document) -> bool {
     matches!(document.id.key.format, Format::Txt | Format::Json)
 }
 

@@ -85,3 +85,44 @@ async fn where_a_site_cannot_be_is_told_before_anything_is_shared() {
         assert!(ran.stderr.contains("write 127.0.0.1:7780"), "{wrong}: {ran:#?}");
     }
 }
+
+#[tokio::test]
+async fn words_are_found_on_the_site() {
+    let cluster = Cluster::start().await;
+    let folder = cluster.folder(
+        "full",
+        &[("rfc10052.txt", "Title\n\n1.  Animals\n\n   A <walrus> swims.\n")],
+    );
+    let mut desk = cluster.start_peer("desk", &folder, &["--http", "127.0.0.1:0", "--search"]);
+    let site = site_of(&mut desk).await;
+    let found = within("an index", async {
+        loop {
+            let answer = read(&site, "/search?q=Walruses+%22swims%22").await;
+            if answer.starts_with("HTTP/1.1 200 OK\r\n") {
+                return answer;
+            }
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert!(found.contains("<a href=\"/info/rfc10052/\">RFC 10052</a>"), "{found}");
+    assert!(
+        found.contains("<i>1. Animals</i>: A &lt;<b>walrus</b>&gt; <b>swims</b>."),
+        "{found}"
+    );
+    assert!(read(&site, "/search?q=xyzzyx").await.contains("Nothing matches."));
+    assert!(read(&site, "/search").await.starts_with("HTTP/1.1 400 "));
+    let long = format!("/search?q={}", "x".repeat(8000));
+    assert!(read(&site, &long).await.starts_with("HTTP/1.1 414 "));
+    let ran = cluster.run("search walrus --json").await.exits(0);
+    assert_eq!((&ran.objects()[0]["number"], ran.stderr.as_str()), (&10_052.into(), ""));
+
+    let mut plain = cluster.start_peer("plain", &folder, &["--http", "127.0.0.1:0"]);
+    let site = site_of(&mut plain).await;
+    let answer = read(&site, "/search?q=walrus").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("`peer join --search` keeps one\n"),
+        "{answer}"
+    );
+}

@@ -16,6 +16,7 @@ use crate::{
     limits::SITE_GRACE,
     node::Node,
     output::{Output, json::JoinEvent},
+    search::Place,
     state::StateDir,
 };
 
@@ -43,7 +44,7 @@ pub(super) fn bind(listen: SocketAddr, sharing: &SharingArgs) -> Result<BoundGat
 
 /// Serves what `node` shares, and what other peers have; whatever is fetched goes into `dir`.
 ///
-/// With nothing bound, nothing is served.
+/// With nothing bound, nothing is served. Words are found by what is kept at `index`.
 pub(super) async fn start(
     bound: Option<BoundGateway>,
     context: &Context,
@@ -51,6 +52,7 @@ pub(super) async fn start(
     args: &JoinArgs,
     node: &Node,
     target: Option<&Target>,
+    index: Option<Place>,
 ) -> Option<Running> {
     let bound = bound?;
     let destination = match target {
@@ -76,7 +78,8 @@ pub(super) async fn start(
         node.catalogue().clone(),
         fetcher.clone(),
         learner.others(),
-    );
+    )
+    .searching(index);
     Some(Running {
         gateway: bound.serve(site),
         fetcher,
