@@ -1,5 +1,6 @@
 //! The verbs of the command line, one module each.
 
+pub mod export;
 pub mod get;
 pub mod healthcheck;
 mod hints;
@@ -57,6 +58,7 @@ pub async fn run(cli: Cli) -> Result<Exit, PeerError> {
         Command::Join(args) => join::run(&context, &args).await,
         Command::Get(args) => get::run(&context, &args).await,
         Command::Mirror(args) => mirror::run(&context, &args).await,
+        Command::Export(args) => export::run(&args).await,
         Command::Lookup(args) => lookup::run(&context, &args).await,
         Command::Info(args) => info::run(&context, &args).await,
         Command::Search(args) => search::run(&args).await,

@@ -1,5 +1,6 @@
 //! The command line, as typed and as checked.
 
+mod export;
 mod reading;
 mod values;
 
@@ -11,11 +12,11 @@ use p2p_ci::{
     registry_url::RegistryUrl,
 };
 
-pub use self::reading::told;
 use self::values::{
     parse_address, parse_advertised, parse_http, parse_mirrored, parse_network, parse_no_range, parse_peer,
     parse_reference, parse_uploads,
 };
+pub use self::{export::ExportArgs, reading::told};
 use crate::{
     gateway::UpstreamUrl,
     limits::{MAX_RESULTS, USUAL_RESULTS},
@@ -66,6 +67,8 @@ pub enum Command {
     /// Downloads everything that the peers around hold and that the target folder lacks.
     #[command(mut_arg("json", |arg| arg.help("Prints one object that sums up what was done, as JSON")))]
     Mirror(MirrorArgs),
+    /// Lays out the RFCs of a folder as the tools that you read them with look for them.
+    Export(ExportArgs),
     /// Shows who has an RFC.
     Lookup(LookupArgs),
     /// Tells what is known about an RFC, and what took its place.

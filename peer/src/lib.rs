@@ -11,6 +11,7 @@
 //! - [`fetch`]: one document from one of its holders; [`getter`]: one RFC by its number, into a [`destination`];
 //!   [`mirror`]: everything; [`versions`]: which of several versions they take.
 //! - [`search`]: an index of the words in the RFCs of a folder.
+//! - [`export`]: the documents of a folder, laid out as readers look for them.
 //! - [`commands`]: one module for each verb of the command line; [`output`]: how results are shown; [`state`]: what a
 //!   running peer tells about itself on disk.
 
@@ -21,6 +22,7 @@ pub mod config;
 pub mod destination;
 pub mod directory;
 pub mod error;
+pub mod export;
 pub mod facts;
 pub mod fetch;
 pub mod gateway;

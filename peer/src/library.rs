@@ -22,7 +22,8 @@
 //!
 //! `name`, `walk`: names and folders · `identity`, `source`, `digest`, `title`: one file · `state`, `select`, `scan`: what
 //! the library knows and how it learns it · `cache`: digests of earlier runs · `reader` · `events`, `watcher` · `target`,
-//! `part`, `body`, `adopt`, `sweep`: storing what was downloaded · `report`, `error`: what people are told.
+//! `part`, `body`, `adopt`, `sweep`: storing what was downloaded · `original`, `draft`, `place`: laying documents out for
+//! others to read · `report`, `error`: what people are told.
 //!
 //! # Non-goals
 //!
@@ -33,11 +34,14 @@ mod body;
 mod cache;
 mod clock;
 mod digest;
+mod draft;
 mod error;
 mod events;
 mod identity;
 mod name;
+mod original;
 mod part;
+mod place;
 mod reader;
 mod report;
 mod scan;
@@ -66,9 +70,12 @@ use tokio::sync::watch;
 
 pub use self::{
     body::Body,
+    draft::Draft,
     error::{IntegrityProblem, LibraryError, StoreError},
     name::FileName,
+    original::Original,
     part::{PartFile, Stored},
+    place::{Found, FoundFile, Placed},
     reader::DocumentReader,
     report::{ScanProgress, ScanReport, SkipReason, Skipped},
     target::{Durability, Existing, Target},
@@ -107,7 +114,7 @@ struct Root {
     file: (u64, u64),
 }
 
-/// What all handles share. Lock order: `looking` before anything else; no two of the others at once.
+/// What all handles share. Lock order: `looking` or `linking` before anything else; no two of the others at once.
 #[derive(Debug)]
 struct Inner {
     /// The folder, absolute.
@@ -122,6 +129,8 @@ struct Inner {
     version: watch::Sender<u64>,
     /// Held while somebody looks at the folder, so that two looks do not hash the same files.
     looking: Mutex<()>,
+    /// Held while a file gets another name, so that no two of them mistake each other for a stranger's change.
+    linking: Mutex<()>,
 }
 
 /// Locks a mutex. A panic elsewhere leaves these values usable: each is changed in single steps.
@@ -187,6 +196,7 @@ impl Library {
                 folders: Mutex::new(Vec::new()),
                 version: watch::Sender::new(0),
                 looking: Mutex::new(()),
+                linking: Mutex::new(()),
             }),
         };
         let look = Look { cancel, on_progress };

@@ -2,17 +2,19 @@
 //!
 //! # Modules, in reading order
 //!
-//! `entry`: one RFC in words · `wrap`: words as lines · `txt`, `xml`: the files.
+//! `entry`: one RFC in words · `wrap`: words as lines · `txt`, `xml`: the files · `lines`: what some readers make of them.
 //!
-//! Both are written as a stream, and from the same catalogue always the same bytes.
+//! All are written as a stream, and from the same catalogue always the same bytes.
 
 mod entry;
+mod lines;
 mod txt;
 mod wrap;
 mod xml;
 
 pub use self::{
     entry::Style,
+    lines::{Lines, write_lines},
     txt::write_txt,
     xml::{NAMESPACE, write_xml},
 };

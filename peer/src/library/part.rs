@@ -222,7 +222,7 @@ impl Pending {
     fn store(&mut self, replace: bool) -> Result<Stored, StoreError> {
         let file_name = self.document_id.key.file_name();
         let path = self.target.path.join(&file_name);
-        match self.rename(&file_name, replace) {
+        match rename(&self.part_dir, &self.name, &self.target.dir, &file_name, replace) {
             Ok(()) => self.is_renamed = true,
             Err(Errno::EXIST) if self.target.holds(self.document_id) => {
                 return Ok(Stored {
@@ -256,23 +256,6 @@ impl Pending {
         })
     }
 
-    fn rename(&self, file_name: &str, replace: bool) -> Result<(), Errno> {
-        let (from, to) = (&*self.part_dir, &self.target.dir);
-        if replace {
-            return rustix::fs::renameat(from, &self.name, to, file_name);
-        }
-        match rustix::fs::renameat_with(from, &self.name, to, file_name, RenameFlags::NOREPLACE) {
-            // Some network file systems cannot do it in one step; a hard link never replaces anything either.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                rustix::fs::linkat(from, &self.name, to, file_name, AtFlags::empty())?;
-                // The document has its name; what cannot be removed is swept by the next start.
-                let _stays = rustix::fs::unlinkat(from, &self.name, AtFlags::empty());
-                Ok(())
-            }
-            renamed => renamed,
-        }
-    }
-
     fn wrong_length(&self, actual: u64) -> StoreError {
         let expected = self.size_bytes;
         wrong(self.document_id, IntegrityProblem::Length { expected, actual })
@@ -286,6 +269,23 @@ impl Pending {
                 self.target.io_error(action, path, error)
             }
         }
+    }
+}
+
+/// Renames `name` in `from` to `new_name` in `to`; without `replace`, nothing of that name is replaced.
+pub(super) fn rename(from: &Dir, name: &str, to: &Dir, new_name: &str, replace: bool) -> Result<(), Errno> {
+    if replace {
+        return rustix::fs::renameat(from, name, to, new_name);
+    }
+    match rustix::fs::renameat_with(from, name, to, new_name, RenameFlags::NOREPLACE) {
+        // Some network file systems cannot do it in one step; a hard link never replaces anything either.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            rustix::fs::linkat(from, name, to, new_name, AtFlags::empty())?;
+            // The file has its name; what cannot be removed is swept by the next start.
+            let _stays = rustix::fs::unlinkat(from, name, AtFlags::empty());
+            Ok(())
+        }
+        renamed => renamed,
     }
 }
 
@@ -315,7 +315,7 @@ impl Drop for Pending {
 }
 
 /// Makes a file, and locks it if that is wanted; `ENOENT` when somebody swept it in between.
-fn create(part_dir: &Dir, name: &str, locked: bool) -> Result<(File, Option<OwnedFd>), Errno> {
+pub(super) fn create(part_dir: &Dir, name: &str, locked: bool) -> Result<(File, Option<OwnedFd>), Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let writer = retry_on_intr(|| rustix::fs::openat(part_dir, name, flags, FILE_MODE))?;
     if !locked {
@@ -335,7 +335,7 @@ fn create(part_dir: &Dir, name: &str, locked: bool) -> Result<(File, Option<Owne
 }
 
 /// Sets the file's time. It is a courtesy of the holder: one that no file can have, or from the future, is left out.
-fn set_time(file: &File, modified: Option<UnixSeconds>) {
+pub(super) fn set_time(file: &File, modified: Option<UnixSeconds>) {
     let now = i64::try_from(clock::wall_ns() / NANOS).unwrap_or(i64::MAX);
     let Some(UnixSeconds(seconds)) = modified.filter(|time| (0..=now).contains(&time.0)) else {
         return;

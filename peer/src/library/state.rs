@@ -190,6 +190,17 @@ impl State {
         current && self.entries.remove(&key).is_some()
     }
 
+    /// Takes note that a file got another name, by which nothing of it but the time of its last change is another one.
+    pub(super) fn relink(&mut self, key: DocumentKey, before: &FileIdentity, now: FileIdentity) {
+        if let Some(digested) = self.digests.remove(before) {
+            self.digests.insert(now, digested);
+            self.digests_changed = true;
+        }
+        if let Some(entry) = self.entries.get_mut(&key).filter(|entry| entry.identity == *before) {
+            entry.identity = now;
+        }
+    }
+
     /// Takes everything back, as when the folder is gone.
     pub(super) fn withdraw_all(&mut self) -> bool {
         self.candidates.clear();

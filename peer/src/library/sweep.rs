@@ -11,6 +11,9 @@ use super::{
 /// What an unfinished download's name ends with. Only such files are swept.
 pub(super) const PART_SUFFIX: &str = ".part";
 
+/// What the name of an unfinished file that is no download begins with.
+pub(super) const DRAFT_NAME: &str = "draft";
+
 /// Removes unfinished downloads whose process is gone. What is locked, named differently or no regular file stays.
 pub(super) fn sweep(part_dir: &Dir) {
     let Ok(entries) = part_dir.entries() else { return };
@@ -31,10 +34,12 @@ pub(super) fn sweep(part_dir: &Dir) {
     }
 }
 
-/// Whether a file in the folder for unfinished downloads is of this program's making: `rfc9110.txt.0123456789abcdef.part`.
+/// Whether a file in the folder for unfinished downloads is of this program's making: `rfc9110.txt.0123456789abcdef.part`,
+/// or `draft.0123456789abcdef.part`.
 fn is_part_name(name: &str) -> bool {
     let parts = name.strip_suffix(PART_SUFFIX).and_then(|name| name.rsplit_once('.'));
     parts.is_some_and(|(document, token)| {
-        FileName::parse(document).is_some() && token.len() == 16 && token.bytes().all(|byte| byte.is_ascii_hexdigit())
+        let is_ours = document == DRAFT_NAME || FileName::parse(document).is_some();
+        is_ours && token.len() == 16 && token.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! Characters that could act on a terminal are written as `\uXXXX`: the same string to a program, harmless to a person.
 
+mod export;
 mod get;
 mod info;
 mod objects;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 pub use self::{
+    export::ExportObject,
     get::{GetObject, GetOutcome, MissedObject, VersionObject},
     info::InfoObject,
     objects::{

@@ -30,7 +30,7 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
 }
 
 /// Runs a script that mounts file systems which nobody else sees, with the program as `$0`; says whether that works here.
-async fn mounts(cluster: &Cluster, script: &str, folders: &[&Path]) -> bool {
+pub(crate) async fn mounts(cluster: &Cluster, script: &str, folders: &[&Path]) -> bool {
     let namespace = ["unshare", "-rm"];
     let works = Command::new(namespace[0]).args([namespace[1], "true"]).status().await;
     if !works.is_ok_and(|status| status.success()) {

@@ -11,6 +11,7 @@
 
 mod answers;
 mod desk;
+mod exporting;
 mod folders;
 mod following;
 mod full;

@@ -113,6 +113,7 @@ async fn help_tells_everything_with_exit_code_0() {
         "join",
         "get",
         "mirror",
+        "export",
         "lookup",
         "list",
         "peers",

@@ -11,6 +11,7 @@
 
 mod cached;
 mod debian;
+mod laying_out;
 mod linked;
 mod messages;
 mod named;

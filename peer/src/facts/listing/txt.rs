@@ -128,10 +128,11 @@ mod tests {
             if number.is_empty() || !rest.starts_with(' ') {
                 continue;
             }
-            let mut entry = first.to_owned();
-            while !entry.ends_with(' ') {
+            let (mut entry, mut line) = (first.to_owned(), first);
+            while !line.ends_with(' ') {
+                line = lines.next()?;
                 entry.push(' ');
-                entry.push_str(lines.next()?);
+                entry.push_str(line);
             }
             let words: Vec<&str> = entry.split_whitespace().collect();
             let words = words.join(" ");
@@ -218,7 +219,7 @@ mod tests {
         let hostile = Issued {
             authors: lines(&["\u{1b}[31m", "A. B. \u{202e}", "0002 Not Issued. "]),
             doi: Line::from_lossy("x\u{2066}"),
-            ..titled("0001 \u{9b} <b>&amp; \r\n0003 ")
+            ..titled("0001 \u{9b} <b>&amp; \r\n0003 \u{2067}")
         };
         let double_spaced = Title::try_from(" ends  with spaces   ".to_owned()).unwrap();
         let all = catalogue([
@@ -238,7 +239,10 @@ mod tests {
         assert!(index.contains("A. B. \\u{202e}, 0002 Not") && index.contains("(DOI: x\\u{2066})"));
         let entries = entries_of_rfc_mode(&index).unwrap();
         let titles: Vec<&str> = entries.iter().map(|(_, title)| title.as_str()).collect();
-        assert_eq!(titles[..3], ["0001 <b>&amp; 0003", "ends with spaces", "Untitled"]);
+        assert_eq!(
+            titles[..3],
+            ["0001 <b>&amp; 0003 \\u{2067}", "ends with spaces", "Untitled"]
+        );
         assert!(titles[3].starts_with(&"x".repeat(60)));
     }
 
