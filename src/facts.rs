@@ -2,7 +2,7 @@
 //!
 //! Documents never change, facts do: an RFC becomes obsolete by another one, gets errata, moves along the standards track.
 //! So they travel apart from documents, and of several claims about one RFC the newest holds ([`Facts::supersedes`]). All
-//! of them are claims: nobody signs any. They are bounded, and shown through [`text::escaped`](crate::text::escaped) only.
+//! of them are claims: nobody signs any. They are bounded, and shown through [`text::escaped`] only.
 
 mod published;
 mod reference;

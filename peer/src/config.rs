@@ -160,7 +160,7 @@ pub struct JoinArgs {
     /// fetched from other peers when it is asked for, and stays in DIR.
     #[arg(long, value_name = "IP:PORT", value_parser = parse_http)]
     pub http: Option<SocketAddr>,
-    /// Has that site ask another one, such as https://www.rfc-editor.org, for what no peer has: one peer of all that may,
+    /// Has that site ask another one, such as that of the RFC Editor, for what no peer has: one peer of all that may,
     /// for everybody, and not more often than twice a second [default: no site is ever asked].
     #[arg(long, value_name = "URL", requires = "http")]
     pub upstream: Option<UpstreamUrl>,
