@@ -217,6 +217,9 @@ pub struct GetArgs {
     /// Instead of an obsolete RFC, gets those that took its place, followed to today.
     #[arg(long, conflicts_with = "sha256")]
     pub follow: bool,
+    /// Asks nobody what took the place of the RFCs: up to twelve peers learn from that which ones are read.
+    #[arg(long, conflicts_with = "follow")]
+    pub no_hints: bool,
     /// Asks the peers that are known from before where the registry cannot be reached, or has just started and knows nobody
     /// yet; `--offline-ok=false` does not.
     #[arg(

@@ -109,7 +109,7 @@ async fn begin<'a>(
     if !args.offline_ok {
         asking.memory = Memory::default();
     }
-    let hints = match Hints::about(&asking, &args.words, args.follow).await {
+    let hints = match Hints::about(&asking, &args.words, args.follow, !args.no_hints).await {
         Ok(hints) => hints,
         Err(error) => {
             tell_failed(&wishes, format, &error, output)?;

@@ -25,13 +25,19 @@ pub(super) struct Hints {
 }
 
 impl Hints {
-    /// Asks about the RFCs that words of a command line name: those of ranges only if they are to be `followed`. That, and
+    /// Asks about the RFCs that words of a command line name: those of ranges only if they are to be `followed`, and where
+    /// neither is needed for anything else, only if it is to be `told`. What is to be followed, and
     /// what subseries are, must be known before anything else can be done, and so it is waited for.
     ///
     /// # Errors
     ///
     /// As [`inquire`], where it is waited for.
-    pub(super) async fn about(context: &Context, words: &[WantedWord], followed: bool) -> Result<Self, PeerError> {
+    pub(super) async fn about(
+        context: &Context,
+        words: &[WantedWord],
+        followed: bool,
+        told: bool,
+    ) -> Result<Self, PeerError> {
         let mut met = BTreeSet::new();
         let mut wanted: Vec<Reference> = Vec::new();
         let mut is_needed = followed;
@@ -50,7 +56,7 @@ impl Hints {
         };
         if is_needed {
             hints.known = inquire(context, &wanted, true, ASK_PATIENCE).await?.catalogue;
-        } else {
+        } else if told {
             hints.ask(context, wanted);
         }
         Ok(hints)

@@ -43,7 +43,7 @@ pub async fn run(context: &Context, args: &LookupArgs) -> Result<Exit, PeerError
 /// As [`run`].
 pub async fn show(context: &Context, args: &LookupArgs, output: &mut Output) -> Result<Exit, PeerError> {
     let format = format_of(args.words.iter().map(WantedWord::format), args.format)?;
-    let mut hints = Hints::about(context, &args.words, false).await?;
+    let mut hints = Hints::about(context, &args.words, false, true).await?;
     let Named { numbers, unknown } = named(&args.words, &hints, output)?;
     let client = context.connect().await?;
     let mut found = Vec::new();

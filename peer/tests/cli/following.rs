@@ -44,6 +44,18 @@ async fn sharing_all(cluster: &Cluster) -> Joined {
     joined
 }
 
+#[tokio::test]
+async fn who_wants_no_hints_asks_nobody_and_gets_none() {
+    let cluster = Cluster::start().await;
+    let _alice = sharing_all(&cluster).await;
+    let to = cluster.dir.path().join("to");
+    let ran = cluster.run(&get("2616 --no-hints", &to)).await.exits(0);
+    assert!(ran.stderr.is_empty(), "{ran:#?}");
+    let ran = cluster.run(&get("2616 --no-hints --json", &to)).await.exits(0);
+    assert_eq!(ran.objects()[0]["current"], json!([]));
+    cluster.run(&get("2616 --no-hints --follow", &to)).await.exits(2);
+}
+
 fn get(args: &str, to: &Path) -> String {
     format!("get {args} --to {}", to.display())
 }

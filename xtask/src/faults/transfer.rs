@@ -151,7 +151,8 @@ fn own_state(cluster: &Cluster, to: &Path) -> PathBuf {
 pub(super) fn get_command(cluster: &Cluster, numbers: &[u32], to: &Path, options: &[&str]) -> Result<Command> {
     let mut command = cluster.peer_command()?;
     command.arg("get").args(numbers.iter().map(u32::to_string));
-    command.args(["--json", "--to"]).arg(to).args(options);
+    // What else is asked of the holders would have the faults of the links that are meant for documents.
+    command.args(["--no-hints", "--json", "--to"]).arg(to).args(options);
     command.env("P2PCI_STATE_DIR", own_state(cluster, to));
     Ok(command)
 }

@@ -170,7 +170,7 @@ impl Shell {
     /// `lookup`: which other peers have an RFC.
     async fn lookup(&self, lookup: &LookupVerb, output: &mut Output) -> Result<(), PeerError> {
         let format = format_of(lookup.words.iter().map(WantedWord::format), lookup.format)?;
-        let mut hints = Hints::about(&self.context, &lookup.words, false).await?;
+        let mut hints = Hints::about(&self.context, &lookup.words, false, true).await?;
         let mut found = Vec::new();
         let mut converging = false;
         for number in named(&lookup.words, &hints, output)?.numbers {
@@ -253,6 +253,7 @@ impl Shell {
             from: download.from,
             sha256: download.sha256,
             follow: download.follow,
+            no_hints: false,
             offline_ok: true,
             target: TargetArgs {
                 to: self.library.root().to_owned(),
