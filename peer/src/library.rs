@@ -223,6 +223,12 @@ impl Library {
         state.entries.values().map(|entry| entry.document.clone()).collect()
     }
 
+    /// How many documents there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        lock(&self.inner.state).entries.len()
+    }
+
     /// The document with this key, if the library holds it.
     #[must_use]
     pub fn get(&self, key: DocumentKey) -> Option<Document> {

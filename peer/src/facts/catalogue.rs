@@ -57,6 +57,15 @@ impl Catalogue {
         self.facts.get(&number).map(|facts| facts.source)
     }
 
+    /// Whether it knows something of an RFC, or which RFCs a subseries is.
+    #[must_use]
+    pub fn knows(&self, wanted: Reference) -> bool {
+        match wanted.rfc() {
+            Some(number) => self.facts.contains_key(&number),
+            None => !self.members(wanted).is_empty(),
+        }
+    }
+
     /// The RFCs of a range of which it knows something, ascending.
     pub fn numbers(&self, range: RfcRange) -> impl Iterator<Item = RfcNumber> {
         self.facts.range(range.first..=range.last).map(|(number, _)| *number)

@@ -1,11 +1,11 @@
 //! Asking other peers what they know about RFCs.
 
-use std::{collections::BTreeSet, net::IpAddr, num::NonZeroU16, time::Duration};
+use std::{cmp::Reverse, collections::BTreeSet, net::IpAddr, num::NonZeroU16, time::Duration};
 
 use futures_util::future::join_all;
 use p2p_ci::{
     address,
-    client::{CallError, facts::FactsClient},
+    client::{CallError, facts::FactsClient, registry::RegistryClient},
     digest::DigestPrefix,
     document::{RfcNumber, UnixSeconds},
     facts::{Facts, Reference},
@@ -121,10 +121,7 @@ const MAX_HOPS: usize = 8;
 impl Inquired {
     /// Those of which nothing is known.
     fn unknown(&self, wanted: &[Reference]) -> Vec<Reference> {
-        let is_unknown = |reference: &Reference| match reference.rfc() {
-            Some(number) => self.catalogue.source(number).is_none(),
-            None => self.catalogue.members(*reference).is_empty(),
-        };
+        let is_unknown = |reference: &Reference| !self.catalogue.knows(*reference);
         wanted.iter().copied().filter(is_unknown).collect()
     }
 
@@ -198,24 +195,35 @@ async fn whom_the_registry_names(context: &Context, wanted: &[Reference]) -> Res
             Err(error) => return Err(located(error)),
         }
     }
-    let mut peers = Vec::new();
-    let mut listed = client.list_peers().await.map_err(located)?;
-    while let Some(peer) = listed.next().await.map_err(located)? {
-        if let Some(address) = peer.address.filter(|_| peer.reachability != Reachability::Unreachable) {
+    let mut peers = sharers(&client, |reachability| reachability != Reachability::Unreachable)
+        .await
+        .map_err(located)?;
+    peers.sort_by(|(a, one), (b, other)| (Reverse(a), &one.name).cmp(&(Reverse(b), &other.name)));
+    holders.extend(peers.into_iter().map(|(_, holder)| holder).take(FACTS_ASKED_IN_ALL));
+    let mut met = BTreeSet::new();
+    holders.retain(|holder| met.insert(holder.address));
+    Ok((client.address().ip(), holders))
+}
+
+/// Active peers that share something and that others can reach as `may_be` says, each with how many documents it holds.
+pub(super) async fn sharers(
+    client: &RegistryClient,
+    may_be: impl Fn(Reachability) -> bool,
+) -> Result<Vec<(u64, Holder)>, CallError> {
+    let mut sharers = Vec::new();
+    let mut listed = client.list_peers().await?;
+    while let Some(peer) = listed.next().await? {
+        if let Some(address) = peer.address.filter(|_| may_be(peer.reachability)) {
             let holds = peer.document_count();
             let holder = Holder {
                 id: peer.id,
                 name: peer.name,
                 address,
             };
-            peers.push((std::cmp::Reverse(holds), holder));
+            sharers.push((holds, holder));
         }
     }
-    peers.sort_by(|(a, one), (b, other)| (a, &one.name).cmp(&(b, &other.name)));
-    holders.extend(peers.into_iter().map(|(_, holder)| holder).take(FACTS_ASKED_IN_ALL));
-    let mut met = BTreeSet::new();
-    holders.retain(|holder| met.insert(holder.address));
-    Ok((client.address().ip(), holders))
+    Ok(sharers)
 }
 
 /// What one peer said.

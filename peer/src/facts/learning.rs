@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::{
     SharedCatalogue,
-    inquiry::{Told, ask},
+    inquiry::{Told, ask, sharers},
     store,
 };
 use crate::{
@@ -170,25 +170,13 @@ impl Learner {
 /// Peers to ask: those that hold the most first, then others by chance, so that all are asked in time.
 async fn others(context: &Context, own: Option<SocketAddr>) -> Result<(std::net::IpAddr, Vec<Holder>), PeerError> {
     let client = context.connect().await?;
-    let located = |error| context.registry_error(error);
-    let mut peers = Vec::new();
-    let mut listed = client.list_peers().await.map_err(located)?;
-    while let Some(peer) = listed.next().await.map_err(located)? {
-        let reachable = peer.address.filter(|_| peer.reachability == Reachability::Reachable);
-        if let Some(address) = reachable.filter(|address| Some(*address) != own) {
-            let holds = peer.document_count();
-            let holder = Holder {
-                id: peer.id,
-                name: peer.name,
-                address,
-            };
-            peers.push((holds, holder));
-        }
-    }
+    let mut peers = sharers(&client, |reachability| reachability == Reachability::Reachable)
+        .await
+        .map_err(|error| context.registry_error(error))?;
+    peers.retain(|(_, holder)| Some(holder.address) != own);
     peers.shuffle(&mut rand::rng());
     peers.sort_by_key(|(holds, _)| std::cmp::Reverse(*holds));
-    let rest = peers.split_off(peers.len().min(FACTS_TEACHERS / 2));
-    let mut rest: Vec<(u64, Holder)> = rest;
+    let mut rest = peers.split_off(peers.len().min(FACTS_TEACHERS / 2));
     rest.shuffle(&mut rand::rng());
     let chosen = peers.into_iter().chain(rest).take(FACTS_TEACHERS);
     Ok((client.address().ip(), chosen.map(|(_, holder)| holder).collect()))

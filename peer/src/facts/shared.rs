@@ -50,7 +50,6 @@ impl SharedCatalogue {
     pub fn learn(&self, facts: impl IntoIterator<Item = Facts>) -> usize {
         let now = UnixSeconds::now();
         let mut state = self.write();
-
         let mut count = 0;
         for facts in facts {
             count += usize::from(state.catalogue.learn(facts, now));

@@ -60,7 +60,7 @@ pub(super) async fn document(site: &Site, key: DocumentKey, request: &Parts) -> 
 fn written_record(site: &Site, key: DocumentKey, request: &Parts) -> Option<Response> {
     let facts = site.catalogue().look(|catalogue| catalogue.get(key.number))?;
     let body = Bytes::from(record::write(&facts)?);
-    Some(changing(request, kind::JSON, body, facts.as_of))
+    Some(changing(request, kind::JSON, Whole::new(body, facts.as_of)))
 }
 
 /// The type of a document of this format.
@@ -264,11 +264,31 @@ fn finished(
     })
 }
 
-/// Answers with something that changes, and that is at hand as a whole.
-pub(super) fn changing(request: &Parts, kind: &'static str, body: Bytes, modified: Option<UnixSeconds>) -> Response {
+/// Something that changes and is at hand as a whole, with its digest, which is taken where it is made.
+#[derive(Debug, Clone)]
+pub(super) struct Whole {
+    bytes: Bytes,
+    sha256: Sha256,
+    modified: Option<UnixSeconds>,
+}
+
+impl Whole {
+    /// Bytes as they are now, last `modified` then.
+    pub(super) fn new(bytes: impl Into<Bytes>, modified: Option<UnixSeconds>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            sha256: Sha256::of(&bytes),
+            bytes,
+            modified,
+        }
+    }
+}
+
+/// Answers with something that changes.
+pub(super) fn changing(request: &Parts, kind: &'static str, whole: Whole) -> Response {
     let validators = Validators {
-        etag: format!("\"{}\"", Sha256::of(&body)),
-        modified,
+        etag: format!("\"{}\"", whole.sha256),
+        modified: whole.modified,
     };
     let is_known = validators.is_known(&request.headers);
     let mut response = if is_known {
@@ -276,7 +296,7 @@ pub(super) fn changing(request: &Parts, kind: &'static str, body: Bytes, modifie
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response
     } else {
-        reply::answer(StatusCode::OK, kind, body)
+        reply::answer(StatusCode::OK, kind, whole.bytes)
     };
     validators.tell(response.headers_mut());
     reply::set(response.headers_mut(), header::CACHE_CONTROL, REVALIDATE);

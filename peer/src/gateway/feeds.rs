@@ -3,7 +3,6 @@
 use std::io;
 
 use axum::{
-    body::Bytes,
     http::{Uri, header, request::Parts},
     response::Response,
 };
@@ -11,7 +10,7 @@ use p2p_ci::{document::UnixSeconds, facts::Facts};
 use quick_xml::Writer;
 
 use super::{
-    documents::changing,
+    documents::{Whole, changing},
     path::FeedKind,
     reply::{self, kind},
     site::Site,
@@ -39,8 +38,7 @@ pub(super) fn feed(site: &Site, kind: FeedKind, request: &Parts) -> Response {
         Ok(body) => changing(
             request,
             content,
-            Bytes::from(body),
-            newest.iter().filter_map(|facts| facts.as_of).max(),
+            Whole::new(body, newest.iter().filter_map(|facts| facts.as_of).max()),
         ),
         Err(error) => reply::of_error(&PeerError::system("writing a feed")(error)),
     }

@@ -13,7 +13,7 @@ use p2p_ci::{
     message::{IndexFilter, ListQuery, Listed},
 };
 use tokio::{sync::watch, time::Instant};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::beyond::{Beyond, Brought};
 use crate::{
@@ -90,6 +90,8 @@ struct Inner {
     beyond: Option<Beyond>,
     flights: Mutex<HashMap<Wanted, Landing>>,
     tasks: TaskTracker,
+    /// Ends what is under way.
+    stop: CancellationToken,
 }
 
 impl Fetcher {
@@ -103,6 +105,7 @@ impl Fetcher {
                 beyond,
                 flights: Mutex::default(),
                 tasks: TaskTracker::new(),
+                stop: CancellationToken::new(),
             }),
         }
     }
@@ -165,9 +168,11 @@ impl Fetcher {
         Ok(chosen.into_iter().map(|chosen| chosen.entry.document).collect())
     }
 
-    /// Ends what is being fetched; nothing half is left behind.
-    pub fn close(&self) {
+    /// Ends what is being fetched, and takes no more; nothing half is left behind.
+    pub async fn close(&self) {
+        self.inner.stop.cancel();
         self.inner.tasks.close();
+        self.inner.tasks.wait().await;
     }
 
     /// What is under way; begins with it if nobody has.
@@ -187,7 +192,8 @@ impl Fetcher {
         flights.insert(wanted, flight.clone());
         drop(flights);
         let fetcher = self.clone();
-        self.inner.tasks.spawn(async move {
+        let stop = self.inner.stop.clone();
+        self.inner.tasks.spawn(stop.run_until_cancelled_owned(async move {
             // Taken off the list even when fetching panics.
             let _flight = Flight(&fetcher, wanted);
             let fetched = fetcher.fetch_now(wanted).await.map_err(Arc::new);
@@ -197,7 +203,7 @@ impl Fetcher {
             if is_missing {
                 tokio::time::sleep(MISS_MEMORY).await;
             }
-        });
+        }));
         Ok(flight)
     }
 

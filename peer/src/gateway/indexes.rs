@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     sync::{Mutex, PoisonError},
 };
 
@@ -12,13 +12,14 @@ use axum::{
     response::Response,
 };
 use p2p_ci::{
-    document::{DocumentKey, Format, RfcNumber, UnixSeconds},
+    document::{DocumentKey, Format, RfcNumber},
     facts::Reference,
     limits::CHUNK_BYTES,
 };
 
 use super::{
-    documents::changing,
+    citation::cited,
+    documents::{Whole, changing},
     reply::{self, kind},
     site::Site,
 };
@@ -50,6 +51,8 @@ pub(super) enum Index {
     Txt2026,
     /// As XML.
     Xml,
+    /// As citations, one paragraph each.
+    Citations,
 }
 
 impl Index {
@@ -63,7 +66,7 @@ impl Index {
 
     fn kind(self) -> &'static str {
         match self {
-            Self::Txt | Self::Txt2026 => kind::TEXT,
+            Self::Txt | Self::Txt2026 | Self::Citations => kind::TEXT,
             Self::Xml => kind::XML,
         }
     }
@@ -74,6 +77,11 @@ impl Index {
             Self::Txt => write_txt(catalogue, Style::Legacy, &mut bytes)?,
             Self::Txt2026 => write_txt(catalogue, Style::Since2026, &mut bytes)?,
             Self::Xml => write_xml(catalogue, &mut bytes)?,
+            Self::Citations => {
+                for cited in catalogue.iter().filter_map(|facts| cited(&facts)) {
+                    writeln!(bytes, "{cited}\n")?;
+                }
+            }
         }
         Ok(bytes)
     }
@@ -81,18 +89,18 @@ impl Index {
 
 /// Indexes as they were written last: each takes a tenth of a second, and tools ask for them at each start.
 #[derive(Debug, Default)]
-pub(super) struct Written(Mutex<HashMap<Index, (String, Bytes)>>);
+pub(super) struct Written(Mutex<HashMap<Index, (String, Whole)>>);
 
 impl Written {
-    fn get(&self, index: Index, version: &str) -> Option<Bytes> {
+    fn get(&self, index: Index, version: &str) -> Option<Whole> {
         let written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, bytes) = written.get(&index)?;
-        (of == version).then(|| bytes.clone())
+        let (of, whole) = written.get(&index)?;
+        (of == version).then(|| whole.clone())
     }
 
-    fn put(&self, index: Index, version: String, bytes: Bytes) {
+    fn put(&self, index: Index, version: String, whole: Whole) {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        written.insert(index, (version, bytes));
+        written.insert(index, (version, whole));
     }
 }
 
@@ -100,17 +108,17 @@ impl Written {
 pub(super) async fn index(site: &Site, index: Index, request: &Parts) -> Response {
     let catalogue = site.settled().await.clone();
     let version = catalogue.version();
-    if let Some(bytes) = site.written().get(index, &version) {
-        return changing(request, index.kind(), bytes, None);
+    if let Some(whole) = site.written().get(index, &version) {
+        return changing(request, index.kind(), whole);
     }
     let written = blocking::run(move || {
         // Whoever learns meanwhile is not held up.
         let known = catalogue.look(Catalogue::clone);
-        index.write(&known).map(|bytes| (Bytes::from(bytes), None))
+        index.write(&known).map(|bytes| Whole::new(bytes, None))
     });
     let written = written.await;
-    if let Ok(Ok((bytes, _))) = &written {
-        site.written().put(index, version, bytes.clone());
+    if let Ok(Ok(whole)) = &written {
+        site.written().put(index, version, whole.clone());
     }
     answered(request, index.kind(), written)
 }
@@ -120,24 +128,20 @@ pub(super) async fn errata(site: &Site, request: &Parts) -> Response {
     let library = site.library().clone();
     let read = blocking::run(move || {
         let Some(errata) = library.beside(ERRATA_NAME) else {
-            return Ok((Bytes::from_static(b"[]"), None));
+            return Ok(Whole::new(Bytes::from_static(b"[]"), None));
         };
         let mut bytes = Vec::new();
         errata.file.take(MAX_ERRATA_BYTES).read_to_end(&mut bytes)?;
-        Ok((Bytes::from(bytes), Some(errata.modified)))
+        Ok(Whole::new(bytes, Some(errata.modified)))
     });
     answered(request, kind::JSON, read.await)
 }
 
 /// Answers with what blocking work has made.
-fn answered(
-    request: &Parts,
-    kind: &'static str,
-    made: Result<io::Result<(Bytes, Option<UnixSeconds>)>, tokio::task::JoinError>,
-) -> Response {
+fn answered(request: &Parts, kind: &'static str, made: Result<io::Result<Whole>, tokio::task::JoinError>) -> Response {
     let made = made.unwrap_or_else(|error| Err(io::Error::other(error)));
     match made {
-        Ok((body, modified)) => changing(request, kind, body, modified),
+        Ok(whole) => changing(request, kind, whole),
         Err(error) => reply::of_error(&PeerError::system("writing an index")(error)),
     }
 }

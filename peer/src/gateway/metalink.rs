@@ -6,7 +6,6 @@
 use std::io;
 
 use axum::{
-    body::Bytes,
     http::{StatusCode, request::Parts},
     response::Response,
 };
@@ -14,7 +13,7 @@ use p2p_ci::document::{DocumentKey, Format, RfcRange};
 use quick_xml::{Writer, events::BytesText};
 
 use super::{
-    documents::changing,
+    documents::{Whole, changing},
     feeds::site_of,
     reply::{self, kind},
     site::Site,
@@ -90,7 +89,7 @@ fn list(site: &Site, listed: &[Listed], request: &Parts) -> Response {
         .chain(others.filter(|other| *other != own))
         .collect();
     match write(listed, &sites) {
-        Ok(body) => changing(request, kind::METALINK, Bytes::from(body), None),
+        Ok(body) => changing(request, kind::METALINK, Whole::new(body, None)),
         Err(error) => reply::of_error(&PeerError::system("writing a list")(error)),
     }
 }

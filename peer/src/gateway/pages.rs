@@ -1,7 +1,5 @@
 //! Pages for people: what this site has, and what is known about an RFC.
 
-use std::fmt::Write as _;
-
 use axum::{http::StatusCode, response::Response};
 use maud::{DOCTYPE, Markup, html};
 use p2p_ci::{
@@ -51,7 +49,7 @@ pub(super) fn shown(text: &str) -> String {
 
 /// What this site has, and where.
 pub(super) fn home(site: &Site) -> Response {
-    let documents = site.library().snapshot().len() as u64;
+    let documents = site.library().count() as u64;
     let (known, newest) = site.catalogue().look(|catalogue| {
         let mut newest: Vec<Facts> = catalogue
             .descending()
@@ -252,16 +250,4 @@ pub(super) fn citation(site: &Site, number: RfcNumber) -> Response {
         Some(cited) => reply::answer(StatusCode::OK, kind::TEXT, format!("{cited}\n")),
         None => reply::sentence(StatusCode::NOT_FOUND, &format!("nothing is known here of RFC {number}")),
     }
-}
-
-/// How all RFCs are cited, one paragraph each.
-pub(super) fn citations(site: &Site) -> Response {
-    let mut all = String::new();
-    site.catalogue().look(|catalogue| {
-        for cited in catalogue.iter().filter_map(|facts| cited(&facts)) {
-            // Writing into a string cannot fail.
-            let _ = writeln!(all, "{cited}\n");
-        }
-    });
-    reply::answer(StatusCode::OK, kind::TEXT, all)
 }

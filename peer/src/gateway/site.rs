@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     error::PeerError,
-    facts::{Catalogue, SharedCatalogue, learning::Others},
+    facts::{SharedCatalogue, learning::Others},
     library::Library,
     limits::{FIRST_FACTS_PATIENCE, MAX_SEARCHES},
     search::Place,
@@ -105,11 +105,7 @@ impl Site {
 
     /// What is known of one RFC, asking others if need be.
     pub(super) async fn describe(&self, wanted: Reference) {
-        let is_known = |catalogue: &Catalogue| match wanted.rfc() {
-            Some(number) => catalogue.source(number).is_some(),
-            None => !catalogue.members(wanted).is_empty(),
-        };
-        if self.catalogue.look(is_known) {
+        if self.catalogue.look(|catalogue| catalogue.knows(wanted)) {
             return;
         }
         if let Some(fetcher) = &self.fetcher {
@@ -199,7 +195,7 @@ impl Site {
                 self.describe(Reference::to_rfc(number)).await;
                 pages::citation(self, number)
             }
-            Resource::Citations => pages::citations(self),
+            Resource::Citations => indexes::index(self, Index::Citations, request).await,
             Resource::MetalinkOf(key) => metalink::of_one(self, key, request).await,
             Resource::Search => search(self, query).await,
             Resource::Metalink => metalink::of_many(self, query, request).await,

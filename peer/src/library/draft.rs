@@ -21,10 +21,10 @@ use rustix::{
 use super::{
     error::StoreError,
     original::Original,
-    part::{self, MAX_TRIES},
+    part,
     place::Placed,
-    sweep::{DRAFT_NAME, PART_SUFFIX},
-    target::{Durability, PART_FOLDER, Target, TargetInner},
+    sweep::DRAFT_NAME,
+    target::{Durability, Target, TargetInner},
 };
 
 /// A file that has no name yet. Dropping it without [`commit`](Self::commit) removes it.
@@ -127,35 +127,17 @@ impl Aside {
     /// Makes a file of a name that nothing has, and returns what `make` made.
     fn make<T>(
         target: &Arc<TargetInner>,
-        mut make: impl FnMut(&Dir, &str) -> Result<(T, Option<OwnedFd>), Errno>,
+        make: impl FnMut(&Dir, &str) -> Result<(T, Option<OwnedFd>), Errno>,
     ) -> Result<(Self, T), StoreError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let part_dir = target.part_dir()?;
-            let token: u64 = rand::random();
-            let name = format!("{DRAFT_NAME}.{token:016x}{PART_SUFFIX}");
-            match make(&part_dir, &name) {
-                Ok((made, lock)) => {
-                    let aside = Self {
-                        target: Arc::clone(target),
-                        part_dir,
-                        name,
-                        _lock: lock,
-                        is_placed: false,
-                    };
-                    return Ok((aside, made));
-                }
-                // Another process swept the file, or removed the folder, which it found empty.
-                Err(Errno::NOENT) if tries < MAX_TRIES => target.forget_part_dir(),
-                Err(Errno::EXIST) if tries < MAX_TRIES => {}
-                Err(Errno::NOSPC | Errno::DQUOT) => return Err(target.no_space(0)),
-                Err(error) => {
-                    let path = target.path.join(PART_FOLDER).join(&name);
-                    return Err(target.io_error("create", path, error.into()));
-                }
-            }
-        }
+        let (part_dir, name, (made, lock)) = part::make_aside(target, DRAFT_NAME, 0, make)?;
+        let aside = Self {
+            target: Arc::clone(target),
+            part_dir,
+            name,
+            _lock: lock,
+            is_placed: false,
+        };
+        Ok((aside, made))
     }
 }
 

@@ -70,6 +70,34 @@ struct Pending {
     is_renamed: bool,
 }
 
+/// Has `make` make a file in the folder for unfinished ones, under a name that begins with `stem` and that nothing has.
+/// Returns the folder, the name, and what was made. Room is wanted for `size_bytes`, as far as an error tells.
+pub(super) fn make_aside<T>(
+    target: &TargetInner,
+    stem: &str,
+    size_bytes: u64,
+    mut make: impl FnMut(&Dir, &str) -> Result<T, Errno>,
+) -> Result<(Arc<Dir>, String, T), StoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let part_dir = target.part_dir()?;
+        let token: u64 = rand::random();
+        let name = format!("{stem}.{token:016x}{PART_SUFFIX}");
+        match make(&part_dir, &name) {
+            Ok(made) => return Ok((part_dir, name, made)),
+            // Another process swept the file, or removed the folder, which it found empty.
+            Err(Errno::NOENT) if tries < MAX_TRIES => target.forget_part_dir(),
+            Err(Errno::EXIST) if tries < MAX_TRIES => {}
+            Err(Errno::NOSPC | Errno::DQUOT) => return Err(target.no_space(size_bytes)),
+            Err(error) => {
+                let path = target.path.join(PART_FOLDER).join(&name);
+                return Err(target.io_error("create", path, error.into()));
+            }
+        }
+    }
+}
+
 impl PartFile {
     /// Makes an empty file for the document, locked if that is wanted.
     pub(super) fn create(
@@ -78,40 +106,25 @@ impl PartFile {
         size_bytes: u64,
         locked: bool,
     ) -> Result<Self, StoreError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let part_dir = target.part_dir()?;
-            let token: u64 = rand::random();
-            let name = format!("{}.{token:016x}{PART_SUFFIX}", document_id.key.file_name());
-            match create(&part_dir, &name, locked) {
-                Ok((writer, lock)) => {
-                    let pending = Pending {
-                        target: Arc::clone(target),
-                        part_dir,
-                        name,
-                        _lock: lock,
-                        document_id,
-                        size_bytes,
-                        is_renamed: false,
-                    };
-                    return Ok(Self {
-                        writer,
-                        hasher: Hasher::default(),
-                        written: 0,
-                        pending,
-                    });
-                }
-                // Another process swept the file, or removed the folder, which it found empty.
-                Err(Errno::NOENT) if tries < MAX_TRIES => target.forget_part_dir(),
-                Err(Errno::EXIST) if tries < MAX_TRIES => {}
-                Err(Errno::NOSPC | Errno::DQUOT) => return Err(target.no_space(size_bytes)),
-                Err(error) => {
-                    let path = target.path.join(PART_FOLDER).join(&name);
-                    return Err(target.io_error("create", path, error.into()));
-                }
-            }
-        }
+        let stem = document_id.key.file_name();
+        let (part_dir, name, (writer, lock)) = make_aside(target, &stem, size_bytes, |part_dir, name| {
+            create(part_dir, name, locked)
+        })?;
+        let pending = Pending {
+            target: Arc::clone(target),
+            part_dir,
+            name,
+            _lock: lock,
+            document_id,
+            size_bytes,
+            is_renamed: false,
+        };
+        Ok(Self {
+            writer,
+            hasher: Hasher::default(),
+            written: 0,
+            pending,
+        })
     }
 
     /// Writes the next bytes.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use p2p_ci::address::AllowedSources;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     commands::Context,
@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct Running {
     gateway: Gateway,
     fetcher: Option<Fetcher>,
-    learning: JoinHandle<()>,
+    learning: AbortOnDropHandle<()>,
 }
 
 /// Listens for readers.
@@ -83,7 +83,7 @@ pub(super) async fn start(
     Some(Running {
         gateway: bound.serve(site),
         fetcher,
-        learning: tokio::spawn(learner.keep_learning()),
+        learning: AbortOnDropHandle::new(tokio::spawn(learner.keep_learning())),
     })
 }
 
@@ -103,10 +103,11 @@ impl Running {
 
     /// Ends in good order: requests that run are answered.
     pub(super) async fn close(self) {
-        self.learning.abort();
-        if let Some(fetcher) = &self.fetcher {
-            fetcher.close();
-        }
+        drop(self.learning);
         self.gateway.shutdown(SITE_GRACE).await;
+        // By now nobody waits for what is still being fetched.
+        if let Some(fetcher) = &self.fetcher {
+            fetcher.close().await;
+        }
     }
 }
