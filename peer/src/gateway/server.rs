@@ -1,6 +1,11 @@
 //! HTTP/1.1 on a port: who may come, how many at a time, and how long they may take (RFC 9112).
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -20,7 +25,7 @@ use p2p_ci::{
     quota::{Place, QuotaLimits},
 };
 use tokio::{
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite},
     task::{JoinHandle, JoinSet},
 };
 use tokio_io_timeout::TimeoutStream;
@@ -139,17 +144,12 @@ async fn answer(State(site): State<Site>, request: Request) -> Response {
 }
 
 async fn serve(mut door: Door, allowed: AllowedSources, router: Router, stop: CancellationToken) {
-    let allowed = Arc::new(allowed);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             (stream, place, source) = door.admit() => {
-                let connection = Connection {
-                    stream,
-                    _place: place,
-                    is_allowed: allowed.contains(source.ip()),
-                };
+                let connection = Connection::new(stream, source.ip(), &allowed, place);
                 connections.spawn(connection.serve(router.clone(), stop.clone()));
             }
             Some(_) = connections.join_next() => {}
@@ -160,13 +160,21 @@ async fn serve(mut door: Door, allowed: AllowedSources, router: Router, stop: Ca
 }
 
 /// One reader.
-struct Connection {
-    stream: TcpStream,
+struct Connection<S> {
+    stream: S,
     is_allowed: bool,
     _place: Place,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
+    fn new(stream: S, source: IpAddr, allowed: &AllowedSources, place: Place) -> Self {
+        Self {
+            stream,
+            is_allowed: allowed.contains(source),
+            _place: place,
+        }
+    }
+
     /// Serves requests until the reader leaves, takes too long, or everything ends.
     async fn serve(self, router: Router, stop: CancellationToken) {
         let mut stream = TimeoutStream::new(self.stream);
@@ -202,4 +210,62 @@ impl Connection {
 fn refusal() -> Response<Body> {
     let told = "this site is for private networks; its owner lets others in with --allow-from";
     reply::finished(reply::sentence(StatusCode::FORBIDDEN, told))
+}
+
+#[cfg(test)]
+mod tests {
+    use p2p_ci::quota::Quota;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    /// Somebody at `source` who is served by a site that has nothing.
+    fn reader(source: &str) -> DuplexStream {
+        let (near, far) = duplex(4096);
+        let source: IpAddr = source.parse().unwrap();
+        let quota = Quota::new(QuotaLimits {
+            total: 1,
+            per_source: 1,
+            spare_loopback: false,
+        });
+        let place = quota.take(source).unwrap();
+        let connection = Connection::new(far, source, &AllowedSources::default(), place);
+        tokio::spawn(connection.serve(Router::new(), CancellationToken::new()));
+        near
+    }
+
+    async fn status(source: &str) -> String {
+        let mut near = reader(source);
+        near.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).await.unwrap();
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn only_private_networks_may_read() {
+        for (source, expected) in [
+            ("127.0.0.1", "404"),
+            ("10.1.2.3", "404"),
+            ("fd00::1", "404"),
+            ("203.0.113.9", "403"),
+            ("2001:db8::1", "403"),
+        ] {
+            assert_eq!(status(source).await, expected, "{source}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_never_ends_is_hung_up_on_in_time_and_so_is_who_says_nothing() {
+        for begun in [&b"GET / HTTP/1.1\r\nX: "[..], b""] {
+            let mut near = reader("127.0.0.1");
+            near.write_all(begun).await.unwrap();
+            let began = tokio::time::Instant::now();
+            let mut answer = Vec::new();
+            near.read_to_end(&mut answer).await.unwrap();
+            assert_eq!(began.elapsed().as_secs(), GATEWAY_HEAD_PATIENCE.as_secs());
+        }
+    }
 }

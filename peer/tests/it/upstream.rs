@@ -113,6 +113,7 @@ async fn one_peer_asks_for_everybody_and_shares_what_it_gets() {
         ("rfc1.txt", "one"),
         ("rfc2.txt", "two"),
         ("rfc3.txt", "<html>Forbidden</html>"),
+        ("rfc4.txt", "four"),
     ])
     .await;
     let url = editor.url();
@@ -145,9 +146,21 @@ async fn one_peer_asks_for_everybody_and_shares_what_it_gets() {
         "{asked:?}"
     );
 
+    // Two wishes for one document that are kept apart, as one of them must not be passed on.
+    let elected = if alice.address() < bob.address() { &alice } else { &bob };
+    let relayed = [("p2pci-relayed", "1")];
+    let (own, passed_on) = tokio::join!(
+        elected.get("/rfc/rfc4.txt"),
+        elected.get_with("/rfc/rfc4.txt", &relayed)
+    );
+    assert_eq!(
+        (own.is(200).body, passed_on.is(200).body),
+        (Bytes::from("four"), Bytes::from("four"))
+    );
+    assert_eq!(editor.asked().len(), 3, "asked once all the same");
+
     let missing = carol.get("/rfc/rfc9999.txt").await.is(404);
     assert!(missing.text().starts_with("no active peer has RFC 9999"), "{missing:?}");
-    let elected = if alice.address() < bob.address() { &alice } else { &bob };
     let page = elected.get("/rfc/rfc3.txt").await.is(503);
     assert!(page.text().contains("something else than the document"), "{page:?}");
     for site in [&alice, &bob, &carol] {
