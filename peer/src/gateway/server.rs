@@ -264,7 +264,8 @@ mod tests {
             near.write_all(begun).await.unwrap();
             let began = tokio::time::Instant::now();
             let mut answer = Vec::new();
-            near.read_to_end(&mut answer).await.unwrap();
+            let ended = tokio::time::timeout(2 * GATEWAY_HEAD_PATIENCE, near.read_to_end(&mut answer)).await;
+            ended.unwrap().unwrap();
             assert_eq!(began.elapsed().as_secs(), GATEWAY_HEAD_PATIENCE.as_secs());
         }
     }
